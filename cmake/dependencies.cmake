@@ -1,0 +1,27 @@
+# Every package that the product is built with, all from Debian 12. LibTorch is found only in the
+# folders that wrap it (vision/encoder/torch, training), through emotion_find_torch().
+find_package(Threads REQUIRED)
+find_package(Protobuf REQUIRED)  # MODULE mode, and before gRPC: Debian ships no protobuf-config
+find_package(gRPC CONFIG REQUIRED)
+find_package(absl CONFIG REQUIRED)
+find_package(Boost 1.81 CONFIG REQUIRED)  # Beast and Asio: header-only
+find_package(prometheus-cpp CONFIG REQUIRED)
+find_package(spdlog CONFIG REQUIRED)
+find_package(nlohmann_json CONFIG REQUIRED)
+find_package(JPEG REQUIRED)
+find_package(PNG REQUIRED)
+find_package(OpenSSL REQUIRED)
+find_package(PkgConfig REQUIRED)  # these ship no CMake configuration
+pkg_check_modules(WEBP REQUIRED IMPORTED_TARGET libwebp libwebpdemux)
+pkg_check_modules(LIBZIP REQUIRED IMPORTED_TARGET libzip)
+
+# Gives the target emotion_torch: LibTorch as a system library, so that its headers warn nobody.
+function(emotion_find_torch)
+  if(TARGET emotion_torch)
+    return()
+  endif()
+  find_package(Torch CONFIG REQUIRED)
+  add_library(emotion_torch INTERFACE IMPORTED GLOBAL)
+  target_link_libraries(emotion_torch INTERFACE ${TORCH_LIBRARIES})
+  target_include_directories(emotion_torch SYSTEM INTERFACE ${TORCH_INCLUDE_DIRS})
+endfunction()

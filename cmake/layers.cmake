@@ -1,0 +1,62 @@
+# Layers: a library says in which room it lives, and may link only rooms of lower layers and its own.
+#
+#   proto <- common <- {vision, heads} <- {embedding_service, classifier_service, gateway}
+#         <- training <- cli
+#
+# tests/unit/includes_test.py holds the #include lines to the same table.
+set(EMOTION_LAYERS_0 proto)
+set(EMOTION_LAYERS_1 common)
+set(EMOTION_LAYERS_2 vision heads)
+set(EMOTION_LAYERS_3 embedding_service classifier_service gateway)
+set(EMOTION_LAYERS_4 training)
+set(EMOTION_LAYERS_5 cli)
+set(EMOTION_LAYERS_6 tests bench)
+
+function(_emotion_layer_of room out)
+  foreach(layer RANGE 6)
+    if(room IN_LIST EMOTION_LAYERS_${layer})
+      set(${out} ${layer} PARENT_SCOPE)
+      return()
+    endif()
+  endforeach()
+  message(FATAL_ERROR "room '${room}' is in no layer of cmake/layers.cmake")
+endfunction()
+
+function(_emotion_check_layers target room)
+  _emotion_layer_of(${room} mine)
+  foreach(dependency IN LISTS ARGN)
+    if(NOT TARGET ${dependency})
+      continue()
+    endif()
+    get_target_property(other ${dependency} EMOTION_ROOM)
+    if(NOT other OR other STREQUAL room)
+      continue()
+    endif()
+    _emotion_layer_of(${other} theirs)
+    if(NOT theirs LESS mine)
+      message(FATAL_ERROR "${target} (${room}) may not link ${dependency} (${other}): "
+                          "dependencies point down the layers of cmake/layers.cmake")
+    endif()
+  endforeach()
+endfunction()
+
+# emotion_library(NAME emotion_x ROOM common SOURCES a.cc ... DEPS ... [PRIVATE_DEPS ...] [PCH header ...])
+function(emotion_library)
+  cmake_parse_arguments(L "" "NAME;ROOM" "SOURCES;DEPS;PRIVATE_DEPS;PCH" ${ARGN})
+  add_library(${L_NAME} STATIC ${L_SOURCES})
+  set_target_properties(${L_NAME} PROPERTIES EMOTION_ROOM ${L_ROOM})
+  _emotion_check_layers(${L_NAME} ${L_ROOM} ${L_DEPS} ${L_PRIVATE_DEPS})
+  target_link_libraries(${L_NAME} PUBLIC emotion_options ${L_DEPS} PRIVATE ${L_PRIVATE_DEPS})
+  if(L_PCH)
+    target_precompile_headers(${L_NAME} PRIVATE ${L_PCH})
+  endif()
+endfunction()
+
+# emotion_executable(NAME emotion ROOM cli SOURCES main.cc DEPS ...)
+function(emotion_executable)
+  cmake_parse_arguments(E "" "NAME;ROOM" "SOURCES;DEPS" ${ARGN})
+  add_executable(${E_NAME} ${E_SOURCES})
+  set_target_properties(${E_NAME} PROPERTIES EMOTION_ROOM ${E_ROOM})
+  _emotion_check_layers(${E_NAME} ${E_ROOM} ${E_DEPS})
+  target_link_libraries(${E_NAME} PRIVATE emotion_options ${E_DEPS})
+endfunction()
