@@ -1,18 +1,17 @@
 #include "common/error/error.h"
 
 #include <array>
+#include <charconv>
 
 #include "absl/strings/cord.h"
-#include "absl/strings/numbers.h"
-#include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
+#include "fmt/format.h"
 
 namespace emotion {
 namespace {
 
-constexpr std::string_view kReasonUrl = "emotion-api/reason";
-constexpr std::string_view kViolationsUrl = "emotion-api/violations";
-constexpr std::string_view kRetryUrl = "emotion-api/retry-ms";
+constexpr absl::string_view kReasonUrl = "emotion-api/reason";
+constexpr absl::string_view kViolationsUrl = "emotion-api/violations";
+constexpr absl::string_view kRetryUrl = "emotion-api/retry-ms";
 // Separate the parts of the violations' payload; control characters, which no message holds.
 constexpr char kUnitSeparator = '\x1f';
 constexpr char kRecordSeparator = '\x1e';
@@ -48,7 +47,10 @@ constexpr std::array kReasons = {
     ReasonRow{Reason::kInternal, "INTERNAL", absl::StatusCode::kInternal},
 };
 
-std::string PayloadText(const absl::Status& status, std::string_view url) {
+// Debian's Abseil is built for C++14, where absl::string_view is a type of its own.
+absl::string_view ToAbsl(std::string_view text) { return {text.data(), text.size()}; }
+
+std::string PayloadText(const absl::Status& status, absl::string_view url) {
   const auto payload = status.GetPayload(url);
   return payload ? std::string(*payload) : std::string();
 }
@@ -89,27 +91,26 @@ std::string_view CodeName(absl::StatusCode code) {
 }
 
 absl::Status Error(Reason reason, std::string_view message) {
-  absl::Status status(CodeOf(reason), message);
-  status.SetPayload(kReasonUrl, absl::Cord(ReasonName(reason)));
+  absl::Status status(CodeOf(reason), ToAbsl(message));
+  status.SetPayload(kReasonUrl, absl::Cord(ToAbsl(ReasonName(reason))));
   return status;
 }
 
 absl::Status FieldError(std::string_view field, std::string_view description) {
-  return WithViolation(Error(Reason::kFieldInvalid, absl::StrCat(field, ": ", description)),
+  return WithViolation(Error(Reason::kFieldInvalid, fmt::format("{}: {}", field, description)),
                        {std::string(field), std::string(description)});
 }
 
 absl::Status WithViolation(absl::Status status, FieldViolation violation) {
   std::string records = PayloadText(status, kViolationsUrl);
   if (!records.empty()) records.push_back(kRecordSeparator);
-  absl::StrAppend(&records, violation.field, std::string_view(&kUnitSeparator, 1),
-                  violation.description);
+  records += violation.field + kUnitSeparator + violation.description;
   status.SetPayload(kViolationsUrl, absl::Cord(records));
   return status;
 }
 
 absl::Status WithRetry(absl::Status status, std::chrono::milliseconds delay) {
-  status.SetPayload(kRetryUrl, absl::Cord(absl::StrCat(delay.count())));
+  status.SetPayload(kRetryUrl, absl::Cord(std::to_string(delay.count())));
   return status;
 }
 
@@ -134,17 +135,21 @@ std::vector<FieldViolation> ViolationsOf(const absl::Status& status) {
   std::vector<FieldViolation> violations;
   const std::string records = PayloadText(status, kViolationsUrl);
   if (records.empty()) return violations;
-  for (std::string_view record : absl::StrSplit(records, kRecordSeparator)) {
-    const std::pair<std::string, std::string> parts =
-        absl::StrSplit(record, absl::MaxSplits(kUnitSeparator, 1));
-    violations.push_back({parts.first, parts.second});
+  std::string_view rest = records;
+  while (!rest.empty()) {
+    const std::string_view record = rest.substr(0, rest.find(kRecordSeparator));
+    rest.remove_prefix(std::min(rest.size(), record.size() + 1));
+    const size_t cut = record.find(kUnitSeparator);
+    violations.push_back({std::string(record.substr(0, cut)), std::string(record.substr(cut + 1))});
   }
   return violations;
 }
 
 std::optional<std::chrono::milliseconds> RetryDelayOf(const absl::Status& status) {
+  const std::string text = PayloadText(status, kRetryUrl);
   int64_t milliseconds = 0;
-  if (!absl::SimpleAtoi(PayloadText(status, kRetryUrl), &milliseconds)) return std::nullopt;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), milliseconds);
+  if (text.empty() || error != std::errc()) return std::nullopt;
   return std::chrono::milliseconds(milliseconds);
 }
 
