@@ -1,0 +1,64 @@
+#include "common/models/model_location.h"
+
+#include <array>
+
+#include "fmt/format.h"
+
+namespace emotion {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kHowToGet =
+    "get the encoder with `emotion model fetch Qwen/Qwen2.5-VL-7B-Instruct MODELS_DIR/encoder` and "
+    "put your heads into MODELS_DIR/classifiers, or leave MODELS_DIR unset to run the demo model";
+
+absl::StatusOr<ModelLocation> LocateDemo(const fs::path& program) {
+  const std::array<fs::path, 2> candidates = {
+      program.parent_path() / "../share/emotion/models/demo",
+      program.parent_path() / "../../../models/demo",
+  };
+  for (const fs::path& candidate : candidates) {
+    std::error_code ignored;
+    if (fs::is_directory(candidate, ignored)) {
+      return ModelLocation{fs::weakly_canonical(candidate, ignored), true};
+    }
+  }
+  return absl::NotFoundError(fmt::format(
+      "the demo model is neither in {} nor in {}; set MODELS_DIR",
+      candidates[0].lexically_normal().string(), candidates[1].lexically_normal().string()));
+}
+
+}  // namespace
+
+absl::StatusOr<ModelLocation> LocateModels(const fs::path& models_dir, DemoMode mode,
+                                           const fs::path& program) {
+  if (mode == DemoMode::kAlways) return LocateDemo(program);
+  if (models_dir.empty()) {
+    if (mode == DemoMode::kAuto) return LocateDemo(program);
+    return absl::FailedPreconditionError(
+        "MODELS_DIR is not set and DEMO=never refuses the demo model: set MODELS_DIR");
+  }
+  std::error_code ignored;
+  const fs::path current = models_dir / "current";
+  ModelLocation location{fs::is_directory(current, ignored) ? current : models_dir, false};
+  if (!fs::is_directory(location.root, ignored)) {
+    return absl::NotFoundError(
+        fmt::format("MODELS_DIR {} is not a directory: {}", models_dir.string(), kHowToGet));
+  }
+  return location;
+}
+
+fs::path ThisProgram() {
+  std::error_code ignored;
+  return fs::read_symlink("/proc/self/exe", ignored);
+}
+
+absl::Status RequireModelFile(const fs::path& file, std::string_view part) {
+  std::error_code ignored;
+  if (fs::is_regular_file(file, ignored)) return absl::OkStatus();
+  return absl::NotFoundError(
+      fmt::format("{} of {} is missing: {}", file.string(), part, kHowToGet));
+}
+
+}  // namespace emotion

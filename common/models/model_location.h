@@ -1,0 +1,42 @@
+// Where the models are: MODELS_DIR, or the demo model that comes with the program.
+//
+// A models folder holds `encoder/` (a Hugging Face directory) and `classifiers/`
+// (mlp_<State>_best.pth); both below `current/` where that exists, so that a whole set can be
+// exchanged by one rename. Each process needs, and checks, only its own part.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+
+namespace emotion {
+
+// DEMO: auto takes the demo where MODELS_DIR is unset.
+enum class DemoMode { kAuto, kNever, kAlways };
+
+struct ModelLocation {
+  std::filesystem::path root;
+  bool demo = false;
+
+  std::filesystem::path encoder() const { return root / "encoder"; }
+  std::filesystem::path classifiers() const { return root / "classifiers"; }
+};
+
+// `models_dir` empty: not set. `program` is the running executable: the demo model is looked for
+// beside it, in ../share/emotion/models/demo (installed) and ../../../models/demo (a checkout).
+//
+// FAILED_PRECONDITION when nothing is named and the demo is refused, NOT_FOUND when the folder does
+// not exist; both say what to do.
+absl::StatusOr<ModelLocation> LocateModels(const std::filesystem::path& models_dir, DemoMode mode,
+                                           const std::filesystem::path& program);
+
+// The running executable, from /proc/self/exe.
+std::filesystem::path ThisProgram();
+
+// NOT_FOUND unless `file` exists; the message names it, what it is for (`part`, such as "the
+// encoder") and how to get it.
+absl::Status RequireModelFile(const std::filesystem::path& file, std::string_view part);
+
+}  // namespace emotion
