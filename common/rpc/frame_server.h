@@ -1,0 +1,261 @@
+// The server's side of a stream of frames: the rules that EmbedStream and PredictStream share.
+//
+// Hello comes first and is answered by Welcome. Every frame is answered exactly once, in any order,
+// each with its own status; a frame over the window, or with an id that is in flight already, is
+// answered at once. Cancel withdraws a frame, which is still answered. Half-close means: answer the
+// rest, then end with OK. A stream that broke withdraws what it left unanswered. After BeginDrain()
+// each stream has been told so, and new frames are answered UNAVAILABLE/DRAINING.
+//
+// FrameServer belongs to a service and makes one handler per stream; the handlers keep it and the
+// backend alive no longer than Close().
+#pragma once
+
+#include <algorithm>
+#include <functional>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "common/error/error.h"
+#include "common/rpc/bidi_session.h"
+#include "common/rpc/frame_window.h"
+#include "common/rpc/status.h"
+#include "common/sync/mutex.h"
+#include "emotion/v1/frame.pb.h"
+
+namespace emotion::rpc {
+
+// What stands behind the streams. Calls come from gRPC's threads and must not block.
+template <class Result>
+class FrameBackend {
+ public:
+  using Done = std::function<void(Result)>;
+
+  virtual ~FrameBackend() = default;
+
+  // Answers exactly once through `done`, on any thread, possibly before it returns. The ticket
+  // (never 0) withdraws the frame.
+  virtual uint64_t Submit(v1::Frame frame, Done done) = 0;
+  // The frame is still answered, with CANCELLED or its result. Unknown tickets are ignored.
+  virtual void Cancel(uint64_t ticket) = 0;
+  virtual v1::Welcome MakeWelcome() = 0;
+  virtual v1::Load MakeLoad() = 0;
+};
+
+// Hop: StreamRequest, StreamResponse, Result (see common/rpc/frame_pool.h).
+template <class Hop>
+class FrameStream final
+    : public ServerSessionHandler<typename Hop::StreamRequest, typename Hop::StreamResponse>,
+      public std::enable_shared_from_this<FrameStream<Hop>> {
+ public:
+  using Request = typename Hop::StreamRequest;
+  using Response = typename Hop::StreamResponse;
+  using Result = typename Hop::Result;
+  using Session = ServerSession<Request, Response>;
+
+  FrameStream(FrameBackend<Result>& backend, size_t window_frames)
+      : backend_(backend), window_(window_frames) {}
+
+  void OnOpen(std::shared_ptr<Session> session) override {
+    MutexLock lock(mutex_);
+    session_ = std::move(session);
+  }
+
+  void OnMessage(Request&& request) override {
+    if (request.has_hello()) {
+      Welcome(request.hello());
+    } else if (request.has_frame()) {
+      Take(std::move(*request.mutable_frame()));
+    } else if (request.has_cancel()) {
+      Withdraw(request.cancel().frame_id());
+    }
+  }
+
+  void OnHalfClose() override {
+    bool finished = false;
+    std::shared_ptr<Session> session;
+    {
+      MutexLock lock(mutex_);
+      window_.HalfClose();
+      finished = window_.finished();
+      session = session_;
+    }
+    if (finished && session) session->Finish(grpc::Status::OK);
+  }
+
+  void OnClosed() override {
+    std::vector<uint64_t> abandoned;
+    {
+      MutexLock lock(mutex_);
+      abandoned = window_.Tickets();
+      session_.reset();
+    }
+    for (uint64_t ticket : abandoned) backend_.Cancel(ticket);
+  }
+
+  void Drain(std::chrono::milliseconds stop_sending_within) {
+    Response response;
+    response.mutable_drain()->set_stop_sending_within_ms(
+        static_cast<uint32_t>(stop_sending_within.count()));
+    std::shared_ptr<Session> session;
+    {
+      MutexLock lock(mutex_);
+      window_.Drain();
+      session = session_;
+    }
+    if (session) session->Send(std::move(response));
+  }
+
+  // Sends `response` when the stream has said hello; for Load and ModelChanged.
+  void Tell(Response response) {
+    std::shared_ptr<Session> session;
+    {
+      MutexLock lock(mutex_);
+      if (!greeted_) return;
+      session = session_;
+    }
+    if (session) session->Send(std::move(response));
+  }
+
+ private:
+  void Welcome(const v1::Hello& hello) {
+    std::shared_ptr<Session> session;
+    {
+      MutexLock lock(mutex_);
+      greeted_ = true;
+      session = session_;
+    }
+    if (!session) return;
+    if (hello.protocol() != kProtocol) {
+      session->Finish(ToGrpcStatus(FieldError("hello.protocol", "must be 1")));
+      return;
+    }
+    Response response;
+    *response.mutable_welcome() = backend_.MakeWelcome();
+    session->Send(std::move(response));
+  }
+
+  void Take(v1::Frame frame) {
+    const uint64_t id = frame.frame_id();
+    absl::Status admitted;
+    std::shared_ptr<Session> session;
+    {
+      MutexLock lock(mutex_);
+      session = session_;
+      if (greeted_) admitted = window_.Admit(id);
+    }
+    if (!session) return;
+    if (!Greeted()) {
+      session->Finish(ToGrpcStatus(FieldError("hello", "must be the first message of a stream")));
+      return;
+    }
+    if (!admitted.ok()) {
+      Refuse(*session, id, admitted);
+      return;
+    }
+    auto self = this->shared_from_this();
+    const uint64_t ticket = backend_.Submit(
+        std::move(frame), [self, id](Result result) { self->Answer(id, std::move(result)); });
+    MutexLock lock(mutex_);
+    window_.SetTicket(id, ticket);
+  }
+
+  bool Greeted() {
+    MutexLock lock(mutex_);
+    return greeted_;
+  }
+
+  static void Refuse(Session& session, uint64_t id, const absl::Status& status) {
+    Response response;
+    response.mutable_result()->set_frame_id(id);
+    ToProtoStatus(status, response.mutable_result()->mutable_status());
+    session.Send(std::move(response));
+  }
+
+  void Answer(uint64_t id, Result result) {
+    Response response;
+    result.set_frame_id(id);
+    *response.mutable_result() = std::move(result);
+    std::shared_ptr<Session> session;
+    bool finished = false;
+    {
+      MutexLock lock(mutex_);
+      window_.Answered(id);
+      session = session_;
+      finished = window_.finished();
+    }
+    if (!session) return;
+    session->Send(std::move(response));
+    if (finished) session->Finish(grpc::Status::OK);
+  }
+
+  void Withdraw(uint64_t id) {
+    uint64_t ticket = 0;
+    {
+      MutexLock lock(mutex_);
+      ticket = window_.TicketOf(id);
+    }
+    if (ticket != 0) backend_.Cancel(ticket);
+  }
+
+  static constexpr uint32_t kProtocol = 1;
+
+  FrameBackend<Result>& backend_;
+  Mutex mutex_;
+  FrameWindow window_ GUARDED_BY(mutex_);
+  bool greeted_ GUARDED_BY(mutex_) = false;
+  std::shared_ptr<Session> session_ GUARDED_BY(mutex_);  // null before OnOpen and after OnClosed
+};
+
+// All streams of one service.
+template <class Hop>
+class FrameServer {
+ public:
+  // Borrows `backend`; it must outlive the server's last stream.
+  FrameServer(FrameBackend<typename Hop::Result>& backend, size_t window_frames)
+      : backend_(backend), window_frames_(window_frames) {}
+
+  std::shared_ptr<FrameStream<Hop>> NewStream() EXCLUDES_LOCK(mutex_) {
+    auto stream = std::make_shared<FrameStream<Hop>>(backend_, window_frames_);
+    MutexLock lock(mutex_);
+    std::erase_if(streams_, [](const auto& weak) { return weak.expired(); });
+    streams_.push_back(stream);
+    if (draining_) stream->Drain(std::chrono::milliseconds(0));
+    return stream;
+  }
+
+  // Tells every stream to send no more; frames that come all the same are answered DRAINING.
+  void BeginDrain(std::chrono::milliseconds stop_sending_within) EXCLUDES_LOCK(mutex_) {
+    {
+      MutexLock lock(mutex_);
+      draining_ = true;
+    }
+    ForEach([&](FrameStream<Hop>& stream) { stream.Drain(stop_sending_within); });
+  }
+
+  // Sends a copy of `response` on every stream that has said hello.
+  void Broadcast(const typename Hop::StreamResponse& response) EXCLUDES_LOCK(mutex_) {
+    ForEach([&](FrameStream<Hop>& stream) { stream.Tell(response); });
+  }
+
+ private:
+  template <class Function>
+  void ForEach(const Function& function) EXCLUDES_LOCK(mutex_) {
+    std::vector<std::shared_ptr<FrameStream<Hop>>> streams;
+    {
+      MutexLock lock(mutex_);
+      for (const auto& weak : streams_) {
+        if (auto stream = weak.lock()) streams.push_back(std::move(stream));
+      }
+    }
+    for (const auto& stream : streams) function(*stream);
+  }
+
+  FrameBackend<typename Hop::Result>& backend_;
+  const size_t window_frames_;
+  Mutex mutex_;
+  bool draining_ GUARDED_BY(mutex_) = false;
+  std::vector<std::weak_ptr<FrameStream<Hop>>> streams_ GUARDED_BY(mutex_);
+};
+
+}  // namespace emotion::rpc
