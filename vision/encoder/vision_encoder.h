@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -22,6 +23,9 @@ enum class Precision { kFp32, kBf16, kFp16, kInt8, kMixedInt8 };
 
 // "fp32", "bf16", "fp16", "int8", "mixed_int8".
 std::string_view PrecisionName(Precision precision);
+
+// The inverse; nullopt for any other name ("auto" is the caller's to resolve).
+std::optional<Precision> ParsePrecision(std::string_view name);
 
 // SHA-256 that identifies a model; see vision/encoder/fingerprint.h.
 using Fingerprint = std::array<uint8_t, 32>;
