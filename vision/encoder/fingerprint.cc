@@ -1,13 +1,13 @@
 #include "vision/encoder/fingerprint.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <span>
 #include <thread>
 #include <vector>
 
-#include <openssl/sha.h>
-
+#include "common/hash/sha256.h"
 #include "fmt/format.h"
 
 namespace emotion::vision {
@@ -17,10 +17,8 @@ namespace {
 constexpr std::string_view kVersion = "emotion-model 1";
 constexpr std::string_view kPooling = "mean of output tokens, fp32";
 
-Fingerprint Sha256(std::span<const std::byte> bytes) {
-  Fingerprint digest;
-  SHA256(reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(), digest.data());
-  return digest;
+Fingerprint Hash(std::span<const std::byte> bytes) {
+  return Sha256().Update({reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()}).Finish();
 }
 
 std::vector<Fingerprint> HashAll(const std::vector<std::span<const std::byte>>& pieces,
@@ -28,7 +26,7 @@ std::vector<Fingerprint> HashAll(const std::vector<std::span<const std::byte>>& 
   std::vector<Fingerprint> digests(pieces.size());
   std::atomic<size_t> next = 0;
   const auto work = [&] {
-    for (size_t i = next++; i < pieces.size(); i = next++) digests[i] = Sha256(pieces[i]);
+    for (size_t i = next++; i < pieces.size(); i = next++) digests[i] = Hash(pieces[i]);
   };
   std::vector<std::jthread> helpers;
   for (int i = 1; i < threads; ++i) helpers.emplace_back(work);
@@ -55,13 +53,9 @@ Fingerprint ComputeFingerprint(const VisionConfig& config, std::string_view cano
     text += fmt::format("{} {} {} {}\n", name, DTypeName(view.dtype), ShapeText(view.shape),
                         FingerprintText(digests[i++]));
   }
-  return Sha256(std::as_bytes(std::span(text)));
+  return Hash(std::as_bytes(std::span(text)));
 }
 
-std::string FingerprintText(const Fingerprint& fingerprint) {
-  std::string text;
-  for (const uint8_t byte : fingerprint) text += fmt::format("{:02x}", byte);
-  return text;
-}
+std::string FingerprintText(const Fingerprint& fingerprint) { return Hex(fingerprint); }
 
 }  // namespace emotion::vision
