@@ -26,3 +26,15 @@ function(emotion_find_torch)
   target_link_libraries(emotion_torch INTERFACE ${TORCH_LIBRARIES})
   target_include_directories(emotion_torch SYSTEM INTERFACE ${TORCH_INCLUDE_DIRS})
 endfunction()
+
+# Gives the target emotion_opencv (core and imgproc), which only training and analyze draw on. Its
+# headers warn under C++20, hence a system library too.
+function(emotion_find_opencv)
+  if(TARGET emotion_opencv)
+    return()
+  endif()
+  find_package(OpenCV REQUIRED COMPONENTS core imgproc)
+  add_library(emotion_opencv INTERFACE IMPORTED GLOBAL)
+  target_link_libraries(emotion_opencv INTERFACE opencv_core opencv_imgproc)
+  target_include_directories(emotion_opencv SYSTEM INTERFACE ${OpenCV_INCLUDE_DIRS})
+endfunction()
