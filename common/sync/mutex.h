@@ -13,6 +13,10 @@
 #define EMOTION_THREAD_ATTRIBUTE(x)
 #endif
 
+// Abseil's headers define two of these names, with the same meaning.
+#undef GUARDED_BY
+#undef NO_THREAD_SAFETY_ANALYSIS
+
 // On members: read and written only while `mutex` is held.
 #define GUARDED_BY(mutex) EMOTION_THREAD_ATTRIBUTE(guarded_by(mutex))
 // On functions: the caller holds `...` / must not hold `...`.

@@ -1,0 +1,124 @@
+// The replicas of the next service and the way of frames to them: all frames of this process
+// multiplexed onto one long-lived bidirectional stream per replica.
+//
+// Replicas: every address of every target has one stream. Names are looked up anew about every 5 s
+// and when a stream breaks. A stream opens with Hello and Welcome; `judge` decides whether the
+// replica's model fits. Broken streams come back after 100 ms to 5 s, growing and jittered.
+// Choice: frames of a session go where the rendezvous hash of session_key says, unless that replica
+// has more than 1.25 times the mean outstanding; others go to the less loaded of two at random.
+// Answers: each frame is answered exactly once, with the replica's result or with an error made
+// here: DEADLINE (time is up), NO_REPLICA (none is connected), MODEL_MISMATCH (connected ones do
+// not fit), QUEUE_FULL (all windows are full), FRAME_REFUSED (its replica crashed twice),
+// CANCELLED. A stream that breaks gives its unanswered frames to another replica, once, with
+// attempt + 1; frames answered DRAINING go elsewhere without counting.
+//
+// Newest-frame-wins is not decided here: the pool never drops a frame for another.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <grpcpp/channel.h>
+
+#include "common/observe/metrics.h"
+#include "common/rpc/channel.h"
+#include "emotion/v1/classifier.grpc.pb.h"
+#include "emotion/v1/embedding.grpc.pb.h"
+
+namespace emotion {
+
+// The two hops that frames make; a Hop names the types of its stream.
+struct EmbedHop {
+  using Service = emotion::v1::EmbeddingService;
+  using StreamRequest = emotion::v1::EmbedStreamRequest;
+  using StreamResponse = emotion::v1::EmbedStreamResponse;
+  using Result = emotion::v1::EmbedResult;
+  static constexpr const char* kName = "embedding";
+};
+struct PredictHop {
+  using Service = emotion::v1::ClassifierService;
+  using StreamRequest = emotion::v1::PredictStreamRequest;
+  using StreamResponse = emotion::v1::PredictStreamResponse;
+  using Result = emotion::v1::PredictResult;
+  static constexpr const char* kName = "classifier";
+};
+
+enum class Verdict { kUse, kMismatch };
+
+struct PoolState {
+  int ready = 0;  // connected, model fits, not draining
+  int total = 0;
+  int mismatch = 0;
+  int draining = 0;
+  emotion::v1::SharedCache shared_cache = emotion::v1::SHARED_CACHE_UNSPECIFIED;  // worst of ready
+  std::optional<emotion::v1::Welcome> welcome;  // of a ready replica
+  std::chrono::milliseconds queue_wait{0};      // least of the ready replicas
+};
+
+struct FramePoolOptions {
+  std::vector<std::string> targets;           // "host:port"
+  std::shared_ptr<grpc::Channel> in_process;  // instead of targets
+  TlsFiles tls;                               // for targets
+  std::string client_name = "emotion";        // of Hello
+
+  // Called without locks on a gRPC thread; must not block. Unset: every replica is used.
+  std::function<Verdict(const emotion::v1::Welcome&)> judge;
+  // Called without locks, on a gRPC or pool thread, after replicas or their model changed.
+  std::function<void()> on_change;
+
+  std::chrono::milliseconds default_timeout{10000};  // of frames with timeout_ms = 0
+  std::chrono::milliseconds start_grace{3000};       // frames wait for a first replica this long
+  std::chrono::milliseconds resolve_period{5000};
+  Metrics* metrics = nullptr;  // borrowed; may be absent
+};
+
+// Thread-safe. Close before the server of an in-process channel shuts down.
+template <class Hop>
+class FramePool {
+ public:
+  using Options = FramePoolOptions;
+  // Called exactly once for each frame, on a gRPC or pool thread and never from inside Submit or
+  // Cancel, without locks. It must not block: hand work to a thread of yours.
+  using Callback = std::function<void(typename Hop::Result)>;
+
+  explicit FramePool(Options options);
+  ~FramePool();  // closes
+  FramePool(const FramePool&) = delete;
+  FramePool& operator=(const FramePool&) = delete;
+
+  // Sends `frame`; timeout_ms is the time left, which the pool counts down itself too. frame_id may
+  // be anything: the pool uses its own on the wire and gives the caller's back in the result.
+  // Returns a ticket for Cancel.
+  uint64_t Submit(emotion::v1::Frame frame, Callback done);
+
+  // Nobody waits for this frame any more. It is still answered: with CANCELLED, or with the result
+  // where that came first. Unknown and answered tickets are ignored.
+  void Cancel(uint64_t ticket);
+
+  PoolState State() const;
+
+  // One channel per known replica, also of those that drain, mismatch or are not connected: for
+  // unary calls that all replicas must see. Not to be used after Close.
+  std::vector<std::shared_ptr<grpc::Channel>> Channels() const;
+
+  // Asks `judge` again about every connected replica.
+  void Rejudge();
+
+  // Refuses new frames (UNAVAILABLE/DRAINING), answers the rest CANCELLED, closes all streams, and
+  // returns when no callback runs any more. Not from inside a callback. Safe to call twice.
+  void Close();
+
+ private:
+  class Impl;
+  std::shared_ptr<Impl> impl_;
+};
+
+extern template class FramePool<EmbedHop>;
+extern template class FramePool<PredictHop>;
+
+}  // namespace emotion
