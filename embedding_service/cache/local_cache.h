@@ -1,0 +1,64 @@
+// The in-process tier: a sharded LRU, bounded in bytes, with an absolute lifetime.
+//
+// Safe from any thread; every call answers before it returns. A value lives `ttl` from its encode
+// at most: hits renew its place, never its life. `capacity_bytes` counts keys, values and
+// bookkeeping; it is shared out evenly to the shards. `capacity_bytes` = 0 (or `ttl` = 0) turns the
+// tier off: lookups miss and nothing is stored.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <list>
+#include <memory>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "common/sync/mutex.h"
+#include "embedding_service/cache/deletion_log.h"
+#include "embedding_service/cache/embedding_cache.h"
+
+namespace emotion {
+class Metrics;
+}
+
+namespace emotion::embedding {
+
+class LocalCache final : public EmbeddingCache {
+ public:
+  struct Options {
+    size_t capacity_bytes = size_t{256} << 20;
+    std::chrono::seconds ttl{600};
+    // More shards: less waiting for locks, a coarser bound. A power of two is not needed.
+    size_t shards = 16;
+    // Deletions remembered exactly; beyond, the oldest refuse stores of all sessions up to their
+    // time. 100,000 take about 15 MB and are 166 deletions a second at the default lifetime.
+    size_t max_deletions = 100'000;
+    // Injected by tests.
+    std::function<std::chrono::steady_clock::time_point()> now = std::chrono::steady_clock::now;
+    std::function<int64_t()> unix_us;  // empty: the system clock
+  };
+
+  // Borrows `metrics`, which must outlive this object.
+  LocalCache(Options options, Metrics& metrics);
+  ~LocalCache() override;
+
+  void Lookup(const ContentKey& key, Found found) override;
+  void Store(CacheStore store) override;
+  void Forget(const SessionKey& session, int64_t deleted_at_us, Forgotten forgotten) override;
+
+  size_t bytes() const;
+  size_t entries() const;
+
+ private:
+  class Shard;
+
+  Shard& ShardOf(const ContentKey& key) const;
+
+  const Options options_;
+  Metrics& metrics_;
+  DeletionLog deletions_;
+  std::vector<std::unique_ptr<Shard>> shards_;
+};
+
+}  // namespace emotion::embedding

@@ -1,0 +1,56 @@
+#include "embedding_service/cache/content_key.h"
+
+#include <catch2/catch.hpp>
+
+#include <set>
+#include <string>
+
+namespace emotion::embedding {
+namespace {
+
+const std::string kScope(16, 's');
+const std::string kImage = "image bytes";
+
+ContentKeyParts Parts() {
+  return {.cache_scope = kScope,
+          .image = kImage,
+          .fingerprint = {9},
+          .precision = vision::Precision::kBf16,
+          .preprocessing_version = 1,
+          .resize_to = {112, 112},
+          .apply_exif = true};
+}
+
+TEST_CASE("equal parts give equal keys") { CHECK(MakeContentKey(Parts()) == MakeContentKey(Parts())); }
+
+TEST_CASE("each part alone makes another key") {
+  std::set<ContentKey> keys;
+  const auto add = [&](auto change) {
+    ContentKeyParts parts = Parts();
+    change(parts);
+    CHECK(keys.insert(MakeContentKey(parts)).second);
+  };
+  add([](ContentKeyParts&) {});
+  add([](ContentKeyParts& p) { p.cache_scope = {}; });
+  add([](ContentKeyParts& p) { p.image = "image bytez"; });
+  add([](ContentKeyParts& p) { p.fingerprint[31] = 1; });
+  add([](ContentKeyParts& p) { p.precision = vision::Precision::kFp16; });
+  add([](ContentKeyParts& p) { p.preprocessing_version = 2; });
+  add([](ContentKeyParts& p) { p.native = true; });
+  add([](ContentKeyParts& p) { p.resize_to.width = 140; });
+  add([](ContentKeyParts& p) { p.resize_to.height = 140; });
+  add([](ContentKeyParts& p) { p.apply_exif = false; });
+}
+
+TEST_CASE("bytes that move from one part to the next make another key") {
+  ContentKeyParts a = Parts();
+  a.cache_scope = "ab";
+  a.image = "c";
+  ContentKeyParts b = Parts();
+  b.cache_scope = "a";
+  b.image = "bc";
+  CHECK(MakeContentKey(a) != MakeContentKey(b));
+}
+
+}  // namespace
+}  // namespace emotion::embedding
