@@ -14,10 +14,9 @@
 
 #include "absl/status/statusor.h"
 #include "common/affect/affect.h"
+#include "heads/fingerprint.h"
 
 namespace emotion::heads {
-
-using Fingerprint = std::array<uint8_t, 32>;
 
 struct HeadPrediction {
   int level = 0;         // 0 to 3: the most probable, decided before any rounding

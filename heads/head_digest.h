@@ -1,0 +1,18 @@
+// One number for what four heads compute.
+#pragma once
+
+#include <array>
+
+#include "absl/status/statusor.h"
+#include "common/affect/affect.h"
+#include "heads/fingerprint.h"
+#include "heads/head_checkpoint.h"
+
+namespace emotion::heads {
+
+// SHA-256 over everything that moves a prediction: layers, weights, activation, input size and
+// calibration of each state. Names, metrics and file layout do not count: the same head, written
+// anew, has the same digest. INTERNAL where OpenSSL refuses.
+absl::StatusOr<Fingerprint> DigestHeads(const std::array<HeadCheckpoint, kStateCount>& heads);
+
+}  // namespace emotion::heads
