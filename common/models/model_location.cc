@@ -49,6 +49,14 @@ absl::StatusOr<ModelLocation> LocateModels(const fs::path& models_dir, DemoMode 
   return location;
 }
 
+absl::StatusOr<ModelLocation> ModelsFromSettings(const Settings& settings) {
+  const std::string_view demo = settings.String("DEMO");
+  const DemoMode mode = demo == "always"  ? DemoMode::kAlways
+                        : demo == "never" ? DemoMode::kNever
+                                          : DemoMode::kAuto;
+  return LocateModels(settings.String("MODELS_DIR"), mode, ThisProgram());
+}
+
 fs::path ThisProgram() {
   std::error_code ignored;
   return fs::read_symlink("/proc/self/exe", ignored);

@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "absl/status/statusor.h"
+#include "common/config/settings.h"
 
 namespace emotion {
 
@@ -31,6 +32,9 @@ struct ModelLocation {
 // not exist; both say what to do.
 absl::StatusOr<ModelLocation> LocateModels(const std::filesystem::path& models_dir, DemoMode mode,
                                            const std::filesystem::path& program);
+
+// The same out of MODELS_DIR and DEMO, for this program.
+absl::StatusOr<ModelLocation> ModelsFromSettings(const Settings& settings);
 
 // The running executable, from /proc/self/exe.
 std::filesystem::path ThisProgram();

@@ -10,37 +10,20 @@
 // backend alive no longer than Close().
 #pragma once
 
-#include <algorithm>
-#include <functional>
+#include <chrono>
 #include <memory>
 #include <utility>
 #include <vector>
 
 #include "common/error/error.h"
 #include "common/rpc/bidi_session.h"
+#include "common/rpc/frame_backend.h"
 #include "common/rpc/frame_window.h"
 #include "common/rpc/status.h"
 #include "common/sync/mutex.h"
 #include "emotion/v1/frame.pb.h"
 
-namespace emotion::rpc {
-
-// What stands behind the streams. Calls come from gRPC's threads and must not block.
-template <class Result>
-class FrameBackend {
- public:
-  using Done = std::function<void(Result)>;
-
-  virtual ~FrameBackend() = default;
-
-  // Answers exactly once through `done`, on any thread, possibly before it returns. The ticket
-  // (never 0) withdraws the frame.
-  virtual uint64_t Submit(v1::Frame frame, Done done) = 0;
-  // The frame is still answered, with CANCELLED or its result. Unknown tickets are ignored.
-  virtual void Cancel(uint64_t ticket) = 0;
-  virtual v1::Welcome MakeWelcome() = 0;
-  virtual v1::Load MakeLoad() = 0;
-};
+namespace emotion {
 
 // Hop: StreamRequest, StreamResponse, Result (see common/rpc/frame_pool.h).
 template <class Hop>
@@ -137,32 +120,36 @@ class FrameStream final
 
   void Take(v1::Frame frame) {
     const uint64_t id = frame.frame_id();
+    bool greeted = false;
     absl::Status admitted;
     std::shared_ptr<Session> session;
     {
       MutexLock lock(mutex_);
+      greeted = greeted_;
       session = session_;
-      if (greeted_) admitted = window_.Admit(id);
+      if (greeted) admitted = window_.Admit(id);
     }
     if (!session) return;
-    if (!Greeted()) {
+    if (!greeted) {
       session->Finish(ToGrpcStatus(FieldError("hello", "must be the first message of a stream")));
-      return;
-    }
-    if (!admitted.ok()) {
+    } else if (!admitted.ok()) {
       Refuse(*session, id, admitted);
-      return;
+    } else {
+      Submit(id, std::move(frame));
     }
+  }
+
+  void Submit(uint64_t id, v1::Frame frame) {
     auto self = this->shared_from_this();
     const uint64_t ticket = backend_.Submit(
         std::move(frame), [self, id](Result result) { self->Answer(id, std::move(result)); });
-    MutexLock lock(mutex_);
-    window_.SetTicket(id, ticket);
-  }
-
-  bool Greeted() {
-    MutexLock lock(mutex_);
-    return greeted_;
+    bool closed = false;
+    {
+      MutexLock lock(mutex_);
+      window_.SetTicket(id, ticket);
+      closed = session_ == nullptr;
+    }
+    if (closed) backend_.Cancel(ticket);
   }
 
   static void Refuse(Session& session, uint64_t id, const absl::Status& status) {
@@ -258,4 +245,4 @@ class FrameServer {
   std::vector<std::weak_ptr<FrameStream<Hop>>> streams_ GUARDED_BY(mutex_);
 };
 
-}  // namespace emotion::rpc
+}  // namespace emotion

@@ -3,7 +3,7 @@
 #include "common/error/error.h"
 #include "fmt/format.h"
 
-namespace emotion::rpc {
+namespace emotion {
 namespace {
 
 // JSON numbers hold no more; the gateway's sockets number frames in JSON.
@@ -49,4 +49,4 @@ std::vector<uint64_t> FrameWindow::Tickets() const {
   return tickets;
 }
 
-}  // namespace emotion::rpc
+}  // namespace emotion

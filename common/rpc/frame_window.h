@@ -9,7 +9,7 @@
 
 #include "absl/status/status.h"
 
-namespace emotion::rpc {
+namespace emotion {
 
 class FrameWindow {
  public:
@@ -44,4 +44,4 @@ class FrameWindow {
   std::unordered_map<uint64_t, uint64_t> tickets_;  // by frame id
 };
 
-}  // namespace emotion::rpc
+}  // namespace emotion

@@ -4,7 +4,7 @@
 
 #include "common/error/error.h"
 
-namespace emotion::rpc {
+namespace emotion {
 
 TEST_CASE("a frame over the window is refused, and comes in after an answer") {
   FrameWindow window(2);
@@ -59,4 +59,4 @@ TEST_CASE("the tickets of all unanswered frames can be withdrawn") {
   CHECK(window.Tickets() == std::vector<uint64_t>{10});
 }
 
-}  // namespace emotion::rpc
+}  // namespace emotion

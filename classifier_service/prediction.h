@@ -1,0 +1,21 @@
+// From an embedding message to prediction messages: pure functions.
+#pragma once
+
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "emotion/v1/classifier.pb.h"
+#include "heads/head_bank.h"
+
+namespace emotion::classifier {
+
+// The values of an embedding. INVALID_ARGUMENT (naming found and expected) when its dim is not
+// `dim`, its bytes do not fit dim and dtype, or a value is not finite.
+absl::StatusOr<std::vector<float>> EmbeddingValues(const v1::Embedding& embedding, int dim);
+
+// Runs the heads and writes one message per head, in the order of AffectiveState.
+// REQUIRES: embedding.size() == bank.input_dim(), values finite.
+std::vector<v1::StatePrediction> PredictStates(const heads::HeadBank& bank,
+                                               const std::vector<float>& embedding);
+
+}  // namespace emotion::classifier

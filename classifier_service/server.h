@@ -1,0 +1,46 @@
+// The classifier service as one object: heads, the way to the encoder, the gRPC server.
+//
+// Start loads the heads and opens the port; from then on it serves. Whether an encoder can be
+// reached is no part of its readiness: frames are then answered NO_REPLICA.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <memory>
+
+#include <grpcpp/channel.h>
+
+#include "absl/status/statusor.h"
+#include "classifier_service/options.h"
+#include "common/observe/metrics.h"
+
+namespace emotion::classifier {
+
+class ClassifierServer {
+ public:
+  // Borrows `metrics`. Errors: the heads' (see heads/head_bank.h), or UNAVAILABLE when the address
+  // cannot be bound.
+  static absl::StatusOr<std::unique_ptr<ClassifierServer>> Start(const ClassifierOptions& options,
+                                                                 Metrics& metrics);
+  ~ClassifierServer();  // stops at once
+  ClassifierServer(const ClassifierServer&) = delete;
+  ClassifierServer& operator=(const ClassifierServer&) = delete;
+
+  int port() const;
+  // Not to be used after Stop.
+  std::shared_ptr<grpc::Channel> InProcessChannel();
+  bool ready() const;
+
+  // Health says NOT_SERVING and every stream is told to send no more within `stop_sending_within`.
+  void BeginDrain(std::chrono::milliseconds stop_sending_within);
+  // Answers what was accepted until `deadline`, then ends. Before the embedding server's Stop,
+  // where both live in one process. Safe to call twice.
+  void Stop(std::chrono::steady_clock::time_point deadline);
+
+ private:
+  class Impl;
+  explicit ClassifierServer(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace emotion::classifier
