@@ -36,7 +36,7 @@ class LocalCache final : public EmbeddingCache {
     size_t max_deletions = 100'000;
     // Injected by tests.
     std::function<std::chrono::steady_clock::time_point()> now = std::chrono::steady_clock::now;
-    std::function<int64_t()> unix_us;  // empty: the system clock
+    std::function<int64_t()> unix_us = {};  // empty: the system clock
   };
 
   // Borrows `metrics`, which must outlive this object.

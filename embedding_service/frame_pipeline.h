@@ -1,0 +1,121 @@
+// What happens to one frame: exact lookup, single flight, admission, decode, queue, encode, store,
+// answer.
+//
+//   Submit ── hit ──────────────────────────────────────────────▶ answer (no permit, no thread hop)
+//      └─ miss ── identical frame in flight? ── join it ────────▶ answered with it
+//             └─ permit ── decode pool ── BatchRunner ── store ─▶ answer to all who joined
+//
+// Asynchronous: nothing here blocks its caller. Every submitted frame is answered exactly once, on
+// the thread that knew first: the caller's own (also before Submit returns), a decode thread, the
+// encoder thread or the timer. A frame whose deadline passes or that is cancelled is answered at
+// once, wherever it is; the work it asked for goes on only while another frame waits for it, or
+// while it is being encoded (the result is then cached).
+//
+// The work of a miss is a *flight*, and frames wait for flights. Identical frames (equal content
+// key, so equal cache_scope) share one: its deadline is the latest and its priority the highest of
+// its waiters, and a failure answers all of them and is not cached. Frames that were resent after a
+// crash and frames that may not be stored neither join nor are joined.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "common/sync/mutex.h"
+#include "common/sync/worker_pool.h"
+#include "embedding_service/batching/batch_runner.h"
+#include "embedding_service/cache/content_key.h"
+#include "embedding_service/cache/embedding_cache.h"
+#include "embedding_service/deadline_timer.h"
+#include "embedding_service/frame_request.h"
+#include "vision/preprocess/image_preparer.h"
+
+namespace emotion::embedding {
+
+class FramePipeline {
+ public:
+  struct Options {
+    vision::ImagePreparer::Settings preparer = {};  // its budget is the pipeline's own
+    int64_t max_patches = 1024;  // what a native size is reckoned as until decoded
+    // Threads that decode. One decodes about 500 webcam frames a second; more than the cores takes
+    // time from a CPU encoder.
+    size_t decode_threads = 2;
+    int64_t decode_memory_bytes = int64_t{128} << 20;
+    size_t queue_limit = 256;  // as BatchRules::queue_limit
+  };
+
+  // Borrows `cache` and `metrics`; they must outlive this object. Owns the runner, since its
+  // encoder thread answers into here.
+  FramePipeline(Options options, std::unique_ptr<BatchRunner> runner, EmbeddingCache& cache,
+                Metrics& metrics);
+  ~FramePipeline();  // Stop()
+
+  // Takes a checked frame (frame_check.h). The ticket (never 0) is for Cancel.
+  Ticket Submit(FrameRequest request, FrameDone done);
+
+  // The frame is answered CANCELLED unless it was answered already. Unknown tickets are ignored.
+  void Cancel(Ticket ticket);
+
+  // From now on frames are refused UNAVAILABLE (DRAINING); those in flight are answered.
+  void BeginDrain();
+
+  // Refuses new frames, answers the unanswered UNAVAILABLE, joins the decode pool and the encoder.
+  // Idempotent.
+  void Stop();
+
+  QueueLoad Load() const { return runner_->Load(); }
+
+  const vision::EncoderInfo& info() const { return runner_->info(); }
+  const vision::ImagePreparer& preparer() const { return preparer_; }
+
+  // What is held now: both are 0 when every frame was answered and its work has ended.
+  struct Held {
+    size_t frames = 0;
+    size_t flights = 0;
+  };
+  Held held() const;
+
+ private:
+  struct Frame;
+  struct Flight;
+  using FramePtr = std::shared_ptr<Frame>;
+  using FlightPtr = std::shared_ptr<Flight>;
+
+  void LookedUp(const FramePtr& frame, std::shared_ptr<const CachedEmbedding> value);
+  void Miss(const FramePtr& frame);
+  bool Join(Frame& frame) REQUIRES_LOCK(mutex_);
+  absl::Status Launch(Frame& frame) REQUIRES_LOCK(mutex_);
+  void Decode(const FlightPtr& flight);
+  void Enqueue(const FlightPtr& flight, vision::PreparedImage prepared);
+  void Encoded(const FlightPtr& flight, EncodeAnswer answer);
+  void Land(const FlightPtr& flight, const FrameResult& result);
+  bool Abandoned(const FlightPtr& flight);
+  void CloseFlight(const Flight& flight) REQUIRES_LOCK(mutex_);
+  void Withdraw(Ticket ticket, const absl::Status& status);
+  FramePtr Extract(Ticket ticket) REQUIRES_LOCK(mutex_);
+  void Answer(Frame& frame, FrameResult result);
+  void Refuse(Frame& frame, const absl::Status& status);
+  ContentKey KeyOf(const FrameRequest& request) const;
+  int64_t PatchesOf(const vision::PrepareOptions& prepare) const;
+
+  const Options options_;
+  const std::unique_ptr<BatchRunner> runner_;
+  EmbeddingCache& cache_;
+  Metrics& metrics_;
+  vision::DecodeBudget decode_budget_;
+  const vision::ImagePreparer preparer_;
+
+  // Taken before the runner's lock and the pool's, never after.
+  mutable Mutex mutex_;
+  std::unordered_map<Ticket, FramePtr> frames_ GUARDED_BY(mutex_);    // the unanswered
+  std::unordered_map<Ticket, FlightPtr> flights_ GUARDED_BY(mutex_);  // by their first frame
+  std::unordered_map<ContentKey, FlightPtr, ContentKeyHash> shared_ GUARDED_BY(mutex_);
+  Ticket next_ticket_ GUARDED_BY(mutex_) = 1;
+  bool draining_ GUARDED_BY(mutex_) = false;
+  std::unique_ptr<WorkerPool> decoders_ GUARDED_BY(mutex_);  // null after Stop()
+
+  DeadlineTimer timer_;  // last: its thread stops before what it uses goes
+};
+
+}  // namespace emotion::embedding

@@ -1,0 +1,55 @@
+// One frame as the pipeline sees it, and its answer: plain values, no protocol types.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "embedding_service/cache/codec.h"
+#include "embedding_service/cache/embedding_cache.h"
+#include "vision/preprocess/image_preparer.h"
+
+namespace emotion::embedding {
+
+enum class CacheUse {
+  kUse,
+  kBypass,   // encode anew, then store
+  kNoStore,  // neither look nor store
+};
+
+struct FrameRequest {
+  std::string image;             // as it came
+  SessionKey session = {};       // 16 bytes or empty
+  std::string cache_scope = {};  // 16 bytes or empty
+  std::string request_id = {};
+  std::chrono::milliseconds timeout{10'000};  // time left when it arrived
+  int64_t accepted_at_us = 0;                 // Unix time at the first door
+  CacheUse cache = CacheUse::kUse;
+  bool interactive = true;
+  bool resent = false;  // it was in flight when a replica died: share nothing with others
+  vision::PrepareOptions prepare = {};  // its deadline is the pipeline's to set
+};
+
+enum class Outcome { kMiss, kExact, kCoalesced };
+
+struct FrameTimes {
+  std::chrono::nanoseconds decode{0};
+  std::chrono::nanoseconds cache{0};
+  std::chrono::nanoseconds queue{0};
+  std::chrono::nanoseconds encode{0};
+};
+
+struct FrameResult {
+  absl::Status status = absl::OkStatus();
+  std::shared_ptr<const CachedEmbedding> embedding = nullptr;  // set when status is OK
+  Outcome outcome = Outcome::kMiss;
+  FrameTimes times = {};
+  std::chrono::milliseconds next_frame_after{0};
+};
+
+using FrameDone = std::function<void(FrameResult)>;
+
+}  // namespace emotion::embedding
