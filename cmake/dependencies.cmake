@@ -21,6 +21,7 @@ function(emotion_find_torch)
   if(TARGET emotion_torch)
     return()
   endif()
+  set(CMAKE_FIND_PACKAGE_TARGETS_GLOBAL ON)  # more than one folder links it
   find_package(Torch CONFIG REQUIRED)
   add_library(emotion_torch INTERFACE IMPORTED GLOBAL)
   target_link_libraries(emotion_torch INTERFACE ${TORCH_LIBRARIES})

@@ -16,10 +16,9 @@
 
 #include "common/error/error.h"
 #include "fmt/format.h"
-#include "vision/encoder/fingerprint.h"
 #include "vision/encoder/model_config.h"
+#include "vision/encoder/model_directory.h"
 #include "vision/encoder/torch/tower.h"
-#include "vision/encoder/weights.h"
 
 namespace emotion::vision {
 namespace {
@@ -197,18 +196,6 @@ class TorchEncoder : public VisionEncoder {
   const int threads_;
 };
 
-EncoderInfo MakeInfo(const ModelConfig& model, const TorchEncoderOptions& options) {
-  return {.name = model.name,
-          .fingerprint = {},
-          .dim = model.vision.out_hidden_size,
-          .patch_values = model.vision.patch_values(),
-          .merge_size = model.vision.spatial_merge_size,
-          .precision = options.precision,
-          .device = fmt::format("{}: LibTorch {}", options.device, TORCH_VERSION),
-          .demo = model.demo,
-          .licence = model.licence};
-}
-
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<VisionEncoder>> CreateTorchEncoder(
@@ -220,21 +207,21 @@ absl::StatusOr<std::unique_ptr<VisionEncoder>> CreateTorchEncoder(
   }
   const auto device = ParseDevice(options.device);
   if (!device.ok()) return device.status();
-  auto model = ReadModelConfig(options.directory);
+  auto model = OpenModelDirectory(options.directory);
   if (!model.ok()) return model.status();
-  auto checkpoint = Checkpoint::Open(options.directory, model->vision);
-  if (!checkpoint.ok()) return checkpoint.status();
-
   const int threads = ThreadCount(options.threads);
-  return Guarded("loading the model", [&]() -> absl::StatusOr<std::unique_ptr<VisionEncoder>> {
+  using Result = absl::StatusOr<std::unique_ptr<VisionEncoder>>;
+  return Guarded("loading the model", [&]() -> Result {
     if (device->is_cpu()) at::set_num_threads(threads);
     if (auto status = Probe(*dtype, *device, options); !status.ok()) return status;
-    EncoderInfo info = MakeInfo(*model, options);
-    info.fingerprint =
-        ComputeFingerprint(model->vision, options.canonical_preprocessing, *checkpoint, threads);
+    EncoderInfo info = DescribeModel(*model);
+    info.fingerprint = ComputeFingerprint(*model, threads);
+    info.precision = options.precision;
+    info.device = fmt::format("{}: LibTorch {}", options.device, TORCH_VERSION);
     const c10::InferenceMode inference;
-    return std::make_unique<TorchEncoder>(std::move(info), model->vision,
-                                          LoadTower(model->vision, *checkpoint, *dtype, *device),
+    const VisionConfig& config = model->config.vision;
+    return std::make_unique<TorchEncoder>(std::move(info), config,
+                                          LoadTower(config, model->checkpoint, *dtype, *device),
                                           *device, threads);
   });
 }

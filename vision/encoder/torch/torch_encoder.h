@@ -10,14 +10,12 @@
 namespace emotion::vision {
 
 struct TorchEncoderOptions {
-  std::string directory;  // of the checkpoint: config.json and safetensors
+  std::string directory;  // see vision/encoder/model_directory.h
   Precision precision = Precision::kFp32;
   std::string device = "cpu";  // "cpu", "cuda" or "cuda:N"
   // Threads of one Encode on the CPU; 0: all cores of this process. LibTorch's pool is one per
   // process, so the last encoder that computes sets it for all.
   int threads = 0;
-  // The preprocessing's canonical text, for the fingerprint.
-  std::string canonical_preprocessing;
 };
 
 // Loads the weights (7B in fp32: 2.7 GB) and computes the fingerprint; seconds. Errors:

@@ -10,6 +10,7 @@
 
 #include <functional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include <ATen/core/Tensor.h>
@@ -45,6 +46,12 @@ struct TowerWeights {
   LinearWeights merger_in;
   LinearWeights merger_out;
 };
+
+// Gives a tensor by its name in the checkpoint, without prefix, in any dtype and on any device.
+using TensorSource = std::function<at::Tensor(const std::string& name)>;
+
+// A tower of what `source` gives, in its dtype and where it is.
+TowerWeights AssembleTower(const VisionConfig& config, const TensorSource& source);
 
 // Copies the checkpoint's weights to `device` as `dtype`; peak memory is theirs plus one tensor.
 // Throws what LibTorch throws (out of memory, a device that is not there).
