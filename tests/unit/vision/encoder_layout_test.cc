@@ -1,7 +1,8 @@
-#include <catch2/catch.hpp>
 #include <climits>
 #include <cmath>
 #include <numeric>
+
+#include <catch2/catch.hpp>
 
 #include "vision/encoder/window_layout.h"
 
@@ -58,9 +59,9 @@ TEST_CASE("windows at the right and bottom are smaller and come in row order") {
   // 5 x 6 merge groups: windows of 4x4, 4x2, 1x4 and 1x2.
   const WindowLayout layout = Layout({{1, 10, 12}});
   CHECK(Lengths(layout.windows) == std::vector<int64_t>{64, 32, 16, 8});
-  CHECK(layout.group_order ==
-        std::vector<int64_t>{0,  1,  2,  3,  6,  7,  8,  9,  12, 13, 14, 15, 18, 19, 20,
-                             21, 4,  5,  10, 11, 16, 17, 22, 23, 24, 25, 26, 27, 28, 29});
+  CHECK(layout.group_order == std::vector<int64_t>{0,  1,  2,  3,  6,  7,  8,  9,  12, 13,
+                                                   14, 15, 18, 19, 20, 21, 4,  5,  10, 11,
+                                                   16, 17, 22, 23, 24, 25, 26, 27, 28, 29});
   CheckTiles(layout.windows, 120);
 }
 

@@ -1,7 +1,8 @@
-#include <catch2/catch.hpp>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+
+#include <catch2/catch.hpp>
 
 #include "fmt/format.h"
 #include "tests/unit/vision/temporary_directory.h"
@@ -137,9 +138,8 @@ TEST_CASE("offsets must be in the file, fit the shape, and leave neither overlap
 }
 
 TEST_CASE("every single-byte change and every truncation of a file is survived") {
-  const std::string sound = File("{" + Entry("a", "F32", "[1]", 0, 4) + "," +
-                                     Entry("b", "BF16", "[2]", 4, 8) + "}",
-                                 8);
+  const std::string sound =
+      File("{" + Entry("a", "F32", "[1]", 0, 4) + "," + Entry("b", "BF16", "[2]", 4, 8) + "}", 8);
   REQUIRE(Parse(sound).ok());
   for (size_t length = 0; length < sound.size(); ++length) {
     CHECK_FALSE(Parse(std::string_view(sound).substr(0, length)).ok());

@@ -1,11 +1,12 @@
-#include <catch2/catch.hpp>
 #include <cmath>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <functional>
-#include <nlohmann/json.hpp>
 #include <numeric>
+
+#include <catch2/catch.hpp>
+#include <nlohmann/json.hpp>
 
 #include "tests/unit/vision/temporary_directory.h"
 #include "vision/encoder/fingerprint.h"
@@ -109,13 +110,12 @@ TEST_CASE("a tower is found under each prefix, beside a language model's tensors
 
 TEST_CASE("missing, unknown, misshapen and mistyped tensors are named") {
   CHECK(RefusalAfter([](auto&) {}).empty());
-  CHECK_THAT(RefusalAfter([](auto& specs) {
-               std::erase_if(specs, [](const TensorSpec& s) {
-                 return s.name == "visual.blocks.0.attn.qkv.bias";
-               });
-             }),
-             Contains("model.safetensors") &&
-                 Contains("'visual.blocks.0.attn.qkv.bias' [24] is missing"));
+  CHECK_THAT(
+      RefusalAfter([](auto& specs) {
+        std::erase_if(
+            specs, [](const TensorSpec& s) { return s.name == "visual.blocks.0.attn.qkv.bias"; });
+      }),
+      Contains("model.safetensors") && Contains("'visual.blocks.0.attn.qkv.bias' [24] is missing"));
   CHECK_THAT(RefusalAfter([](auto& specs) {
                specs.push_back({"visual.blocks.1.norm1.weight", DType::kF32, {8}});
              }),
@@ -131,7 +131,9 @@ TEST_CASE("missing, unknown, misshapen and mistyped tensors are named") {
 }
 
 TEST_CASE("a checkpoint without a tower, or with two, is refused") {
-  CHECK_THAT(RefusalAfter([](auto& specs) { specs = {{"lm_head.weight", DType::kF32, {1}}}; }),
+  CHECK_THAT(RefusalAfter([](auto& specs) {
+               specs = {{"lm_head.weight", DType::kF32, {1}}};
+             }),
              Contains("holds no vision tower"));
   CHECK_THAT(RefusalAfter([](auto& specs) {
                specs.push_back({"model.visual.merger.ln_q.weight", DType::kF32, {8}});
@@ -203,9 +205,9 @@ TEST_CASE("random weights follow the recipe, whole or in pieces") {
   const Shape shape = {2, 3};
   std::vector<float> whole(6);
   FillRandomWeights("a.weight", shape, 0, 0, whole);
-  // Worked out apart from this code: splitmix64(FNV-1a-64("a.weight")) and its like.
-  const float scale = 1.0F;  // sqrt(3 / 3)
-  for (const float v : whole) CHECK(std::abs(v) <= scale);
+  // Worked out apart from this code, in units of 2^-23; sqrt(3 / fan_in) is 1 here.
+  const std::vector<int> expected = {2861049, -2729797, 83312, 7279127, -6156336, 6715494};
+  for (size_t i = 0; i < 6; ++i) CHECK(whole[i] * 0x1p23F == static_cast<float>(expected[i]));
   std::vector<float> tail(4);
   FillRandomWeights("a.weight", shape, 0, 2, tail);
   CHECK(std::equal(tail.begin(), tail.end(), whole.begin() + 2));
@@ -226,7 +228,8 @@ TEST_CASE("random weights follow the recipe, whole or in pieces") {
   CHECK(std::ranges::min(norm) >= -0.02F);
 }
 
-TEST_CASE("a random checkpoint opens as a model, whole or in shards, and its identity is the same") {
+TEST_CASE(
+    "a random checkpoint opens as a model, whole or in shards, and its identity is the same") {
   const TemporaryDirectory directory;
   auto options = TinyOptions(directory, "whole");
   int64_t last = 0;

@@ -1,12 +1,12 @@
 // A folder that is gone when the test is.
 #pragma once
 
-#include <stdlib.h>
-
 #include <filesystem>
 #include <fstream>
 #include <string>
 #include <string_view>
+
+#include <stdlib.h>
 
 namespace emotion::vision {
 
