@@ -1,0 +1,89 @@
+// Debian's Chromium with a fake camera, and a page that is watched.
+import { chromium, expect } from '@playwright/test';
+import { clip } from './make_media.mjs';
+
+const QUIET = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+];
+const GRANTED = '--use-fake-ui-for-media-stream';
+const FAKE = '--use-fake-device-for-media-stream';
+
+/** Cameras: what Chromium is told. Software WebGL works with all but the last. */
+export const CAMERA = {
+  playing: (name) => [FAKE, GRANTED, `--use-file-for-fake-video-capture=${clip(name)}`],
+  refused: [FAKE, '--deny-permission-prompts'],
+  absent: [GRANTED],
+  withoutWebGL: (name) => [...CAMERA.playing(name), '--disable-3d-apis', '--use-gl=disabled'],
+};
+
+// tasks-vision writes this one to console.error, though it says itself that it is an INFO.
+const HARMLESS = /INFO: Created TensorFlow Lite XNNPACK delegate/;
+
+/**
+ * Opens the page. What it did is in `seen`: posts (with their bodies and answers), deletes,
+ * requests to other origins, console errors.
+ * @param {string} url
+ * @param {string[]} camera
+ * @param {object} [context] options of the browser context
+ */
+export async function openPage(url, camera, context = {}) {
+  const browser = await chromium.launch({
+    executablePath: process.env.EMOTION_CHROMIUM ?? '/usr/bin/chromium',
+    args: [...QUIET, ...camera],
+  });
+  const page = await (
+    await browser.newContext({ viewport: { width: 1200, height: 900 }, ...context })
+  ).newPage();
+  const seen = { posts: [], deletes: [], foreign: [], errors: [] };
+
+  page.on('request', (request) => {
+    const { protocol, origin, pathname } = new URL(request.url());
+    if (!['data:', 'blob:'].includes(protocol) && origin !== new URL(url).origin) {
+      seen.foreign.push(request.url());
+    }
+    if (request.method() === 'DELETE') seen.deletes.push(pathname);
+    if (pathname !== '/v1/predict') return;
+    const post = { at: Date.now(), headers: request.headers(), body: request.postDataBuffer() };
+    seen.posts.push(post);
+    post.answer = request
+      .response()
+      .then((response) => response?.json())
+      .catch(() => null);
+  });
+  page.on('pageerror', (error) => seen.errors.push(String(error)));
+  page.on('console', (message) => {
+    if (message.type() === 'error' && !HARMLESS.test(message.text())) seen.errors.push(message.text());
+  });
+
+  await page.goto(url);
+  return {
+    page,
+    seen,
+    start: () => page.getByRole('button', { name: 'I agree, start the camera' }).click(),
+    stop: () => page.getByRole('button', { name: 'Stop' }).click(),
+    status: () => page.getByRole('status'),
+    faceIds: () => [...new Set(seen.posts.map((post) => post.headers['x-face-id']))].sort(),
+    /** Waits until so many posts were sent. */
+    posts: (count, timeout = 20_000) =>
+      expect.poll(() => seen.posts.length, { timeout }).toBeGreaterThanOrEqual(count),
+    close: () => browser.close(),
+  };
+}
+
+/** Width and height as a JPEG's frame header states them. @param {Buffer} jpeg */
+export function jpegSize(jpeg) {
+  if (jpeg.readUInt16BE(0) !== 0xffd8) throw new Error('not a JPEG');
+  for (let at = 2; at < jpeg.length; at += 2 + jpeg.readUInt16BE(at + 2)) {
+    const marker = jpeg.readUInt16BE(at);
+    if (marker >= 0xffc0 && marker <= 0xffc2) {
+      return { width: jpeg.readUInt16BE(at + 7), height: jpeg.readUInt16BE(at + 5) };
+    }
+  }
+  throw new Error('a JPEG without a frame header');
+}

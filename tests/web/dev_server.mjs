@@ -1,0 +1,123 @@
+// For fault injection and for work on the page only. It serves web/ with the product's headers and
+// answers POST /v1/predict with a fixed, well-formed prediction, or with the fault a test asks for.
+// What works with the real server is shown by page.spec.mjs, never by this.
+//
+//   node dev_server.mjs [PORT]     serves until it is stopped
+import { createReadStream, statSync } from 'node:fs';
+import { createServer } from 'node:http';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const WEB = fileURLToPath(new URL('../../web/', import.meta.url));
+
+/** Sent with everything that the page consists of. */
+const HEADERS = {
+  'content-security-policy':
+    "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; " +
+    "img-src 'self' data: blob:; connect-src 'self'; media-src 'self' blob: mediastream:; " +
+    "worker-src 'self' blob:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'",
+  'permissions-policy': 'camera=(self), microphone=(), geolocation=()',
+  'referrer-policy': 'no-referrer',
+  'x-content-type-options': 'nosniff',
+};
+const TYPES = {
+  '.html': 'text/html; charset=utf-8',
+  '.css': 'text/css; charset=utf-8',
+  '.js': 'text/javascript; charset=utf-8',
+  '.mjs': 'text/javascript; charset=utf-8',
+  '.svg': 'image/svg+xml',
+  '.wasm': 'application/wasm',
+  '.tflite': 'application/octet-stream',
+};
+const SERVED = /^\/(index\.html|style\.css|icon\.svg|(js|vendor|models)\/.+)$/;
+
+const LEVELS = { Boredom: 1, Engagement: 3, Confusion: 0, Frustration: 2 };
+
+/** @param {object} changes to the answer */
+export function prediction(changes = {}) {
+  const predictions = Object.fromEntries(
+    Object.entries(LEVELS).map(([category, level]) => {
+      const probabilities = [0.1, 0.1, 0.1, 0.1];
+      probabilities[level] = 0.7;
+      const expected_level = probabilities.reduce((sum, p, k) => sum + p * k, 0);
+      return [category, { category, level, confidence: 0.7, probabilities, expected_level }];
+    }),
+  );
+  return {
+    predictions,
+    processing_time_ms: 12.3,
+    cached: false,
+    cache: 'miss',
+    similarity: 0,
+    quality: { usable: true, warnings: [] },
+    next_frame_after_ms: 0,
+    model: 'dev-server',
+    demo: true,
+    request_id: 'dev',
+    ...changes,
+  };
+}
+
+function serveFile(url, response) {
+  const name = url.pathname === '/' ? '/index.html' : decodeURIComponent(url.pathname);
+  const file = path.join(WEB, path.normalize(name));
+  const found = SERVED.test(path.normalize(name)) && statSync(file, { throwIfNoEntry: false });
+  if (!found || !found.isFile()) return response.writeHead(404, HEADERS).end();
+  const type = TYPES[path.extname(file)] ?? 'application/octet-stream';
+  response.writeHead(200, { ...HEADERS, 'content-type': type, 'content-length': found.size });
+  return createReadStream(file).pipe(response);
+}
+
+async function answerPost(request, response, faults, log) {
+  const chunks = [];
+  for await (const chunk of request) chunks.push(chunk);
+  const face = request.headers['x-face-id'];
+  const waiting = log.waiting.get(face) ?? 0;
+  log.posts.push({ at: Date.now(), face, session: request.headers['x-session-id'] });
+  log.waiting.set(face, waiting + 1);
+  log.mostWaiting = Math.max(log.mostWaiting, waiting + 1);
+  await new Promise((done) => setTimeout(done, faults.delayMs));
+  log.waiting.set(face, log.waiting.get(face) - 1);
+  if (faults.status) {
+    response.writeHead(faults.status, {
+      'content-type': 'application/problem+json',
+      ...(faults.retryAfter ? { 'retry-after': faults.retryAfter } : {}),
+    });
+    return response.end(JSON.stringify({ status: faults.status, detail: faults.detail }));
+  }
+  response.writeHead(200, { 'content-type': 'application/json', 'cache-control': 'no-store' });
+  return response.end(faults.body ?? JSON.stringify(prediction(faults.prediction)));
+}
+
+/**
+ * Starts on a free port of loopback.
+ * `faults` may be changed at any time: status (0: none), retryAfter, detail, delayMs, body, prediction.
+ * `log` tells what arrived: posts, deleted session ids, the most posts of one face awaited at once.
+ */
+export async function startDevServer(port = 0) {
+  const faults = { status: 0, retryAfter: '', detail: '', delayMs: 0, body: null, prediction: {} };
+  const log = { posts: [], deleted: [], waiting: new Map(), mostWaiting: 0 };
+  const server = createServer((request, response) => {
+    const url = new URL(request.url, 'http://localhost');
+    if (request.method === 'POST' && url.pathname === '/v1/predict') {
+      return void answerPost(request, response, faults, log);
+    }
+    if (request.method === 'DELETE' && url.pathname.startsWith('/v1/sessions/')) {
+      log.deleted.push(url.pathname.split('/').at(-1));
+      return response.writeHead(faults.status || 204).end();
+    }
+    return serveFile(url, response);
+  });
+  await new Promise((done) => server.listen(port, '127.0.0.1', done));
+  const close = () =>
+    new Promise((done) => {
+      server.close(done);
+      server.closeAllConnections();
+    });
+  return { url: `http://127.0.0.1:${server.address().port}`, faults, log, close };
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const { url } = await startDevServer(Number(process.argv[2] ?? 0));
+  console.log(url);
+}

@@ -1,0 +1,13 @@
+import { defineConfig } from '@playwright/test';
+
+// One at a time: the tests measure periods, and each runs a detector on the CPU.
+export default defineConfig({
+  testDir: '.',
+  testMatch: '*.spec.mjs',
+  globalSetup: './make_media.mjs',
+  outputDir: 'test-results',
+  workers: 1,
+  retries: 0,
+  timeout: 45_000,
+  reporter: [['list']],
+});
