@@ -19,35 +19,50 @@ export const CAMERA = {
   playing: (name) => [FAKE, GRANTED, `--use-file-for-fake-video-capture=${clip(name)}`],
   refused: [FAKE, '--deny-permission-prompts'],
   absent: [GRANTED],
-  withoutWebGL: (name) => [...CAMERA.playing(name), '--disable-3d-apis', '--use-gl=disabled'],
+  withoutWebGL: (name) => [...CAMERA.playing(name), '--disable-software-rasterizer'],
 };
 
 // tasks-vision writes this one to console.error, though it says itself that it is an INFO.
 const HARMLESS = /INFO: Created TensorFlow Lite XNNPACK delegate/;
 
+// Starting Chromium takes seconds, and the camera's file is fixed at its start: one browser for each
+// camera, a fresh context for each page.
+const browsers = new Map();
+
+/** @param {string[]} camera */
+async function browserWith(camera) {
+  const key = camera.join(' ');
+  if (!browsers.has(key)) {
+    const executablePath = process.env.EMOTION_CHROMIUM ?? '/usr/bin/chromium';
+    browsers.set(key, await chromium.launch({ executablePath, args: [...QUIET, ...camera] }));
+  }
+  return browsers.get(key);
+}
+
+/** To be called after the last test of a file. */
+export async function closeBrowsers() {
+  await Promise.all([...browsers.values()].map((browser) => browser.close()));
+  browsers.clear();
+}
+
 /**
- * Opens the page. What it did is in `seen`: posts (with their bodies and answers), deletes,
- * requests to other origins, console errors.
+ * Opens the page. What it did is in `seen`: posts (with their bodies and answers), requests to
+ * other origins, console errors.
  * @param {string} url
  * @param {string[]} camera
  * @param {object} [context] options of the browser context
  */
 export async function openPage(url, camera, context = {}) {
-  const browser = await chromium.launch({
-    executablePath: process.env.EMOTION_CHROMIUM ?? '/usr/bin/chromium',
-    args: [...QUIET, ...camera],
-  });
-  const page = await (
-    await browser.newContext({ viewport: { width: 1200, height: 900 }, ...context })
-  ).newPage();
-  const seen = { posts: [], deletes: [], foreign: [], errors: [] };
+  const browser = await browserWith(camera);
+  const options = { viewport: { width: 1200, height: 900 }, ...context };
+  const page = await (await browser.newContext(options)).newPage();
+  const seen = { posts: [], foreign: [], errors: [] };
 
   page.on('request', (request) => {
     const { protocol, origin, pathname } = new URL(request.url());
     if (!['data:', 'blob:'].includes(protocol) && origin !== new URL(url).origin) {
       seen.foreign.push(request.url());
     }
-    if (request.method() === 'DELETE') seen.deletes.push(pathname);
     if (pathname !== '/v1/predict') return;
     const post = { at: Date.now(), headers: request.headers(), body: request.postDataBuffer() };
     seen.posts.push(post);
@@ -72,7 +87,7 @@ export async function openPage(url, camera, context = {}) {
     /** Waits until so many posts were sent. */
     posts: (count, timeout = 20_000) =>
       expect.poll(() => seen.posts.length, { timeout }).toBeGreaterThanOrEqual(count),
-    close: () => browser.close(),
+    close: () => page.context().close(),
   };
 }
 

@@ -40,7 +40,8 @@ export default function makeMedia() {
   for (const [name, how] of Object.entries(CLIPS)) {
     const file = clip(name);
     if ((fs.statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0) > newest) continue;
-    execFileSync('ffmpeg', ['-v', 'error', '-y', ...how, ...OUTPUT, file], { stdio: 'inherit' });
+    execFileSync('ffmpeg', ['-v', 'error', '-y', ...how, ...OUTPUT, `${file}.tmp`], { stdio: 'inherit' });
+    fs.renameSync(`${file}.tmp`, file);
   }
 }
 

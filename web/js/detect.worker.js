@@ -20,6 +20,8 @@ async function load(model) {
     runningMode: 'VIDEO',
     minDetectionConfidence: MIN_CONFIDENCE,
   });
+  // Where there is no WebGL only the first frame fails. It is also the slowest: pay for it here.
+  detect(await createImageBitmap(new ImageData(64, 64)));
 }
 
 /** @param {ImageBitmap} frame */

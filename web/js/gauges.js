@@ -29,20 +29,21 @@ class Gauge {
   /** @param {import('./types.js').StateName} name @param {string} color CSS variable */
   constructor(name, color) {
     this.segments = LEVELS.map((_, level) => svg('path', { d: segmentPath(level), class: 'segment' }));
-    this.dot = svg('circle', { r: '5.5', class: 'dot' });
+    this.dot = svg('circle', { r: '4.2', class: 'dot' });
     this.meter = html(
       'div',
       { class: 'dial', role: 'meter', 'aria-label': name, 'aria-valuemin': '0', 'aria-valuemax': '3' },
       svg('svg', { viewBox: '4 4 112 62', 'aria-hidden': 'true' }, ...this.segments, this.dot),
     );
     this.level = html('p', { class: 'level' });
-    this.numbers = html('p', { class: 'numbers' });
+    this.sure = html('span');
+    this.expected = html('span', { title: 'Expected level, 0 to 3' });
     this.element = html(
       'div',
       { class: 'gauge', 'data-state': name },
       html('h4', {}, name),
       html('div', { class: 'face' }, this.meter, this.level),
-      this.numbers,
+      html('p', { class: 'numbers' }, this.sure, this.expected),
     );
     this.element.style.setProperty('--color', `var(${color})`);
   }
@@ -59,7 +60,8 @@ class Gauge {
     const { x, y } = onArc((score.expected_level + 0.5) / 4, RADIUS);
     this.dot.setAttribute('transform', `translate(${x.toFixed(2)} ${y.toFixed(2)})`);
     setText(this.level, LEVELS[score.level]);
-    setText(this.numbers, `${sure} sure · expected ${expected}`);
+    setText(this.sure, `${sure} sure`);
+    setText(this.expected, `expected ${expected}`);
   }
 }
 

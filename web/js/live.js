@@ -41,7 +41,7 @@ export class LiveLoop {
    */
   constructor(parts) {
     this.parts = parts;
-    this.tracker = new Tracker();
+    this.tracker = new Tracker({ mirrored: true });
     /** Faces whose answer is awaited. @type {Set<number>} */
     this.inFlight = new Set();
     /** @type {number | null} */

@@ -111,7 +111,8 @@ async function finish(text, tone = 'info') {
 
 /** @param {PredictClient} client */
 async function forgetPatiently(client) {
-  for (const waitMs of [0, 1_000, 3_000]) {
+  if (await client.forget()) return true; // at once: the page may be going away
+  for (const waitMs of [1_000, 3_000]) {
     await new Promise((done) => setTimeout(done, waitMs));
     if (await client.forget()) return true;
   }
@@ -122,9 +123,10 @@ async function forgetPatiently(client) {
 function describe(current, seen, scored) {
   if (current.trouble) return say(current.trouble, 'error');
   if (!seen.length) return say('No face in view. Move into the picture, and mind the light.', 'warn');
+  if (!scored.length) return say('Looking for a face.', 'good');
   if (scored.length > 1) return say(`Looking at ${scored.length} faces.`, 'good');
-  const others = seen.length > 1 ? ' The other faces are left alone.' : '';
-  return say(scored.length ? `Looking at face ${scored[0].id}.${others}` : 'Looking for a face.', 'good');
+  const alone = seen.length === 1;
+  return say(`Looking at ${alone ? 'one face.' : 'the largest face. The others are left alone.'}`, 'good');
 }
 
 /** @param {Visit} current @param {Detector} loaded */
@@ -145,7 +147,8 @@ function createLoop(current, loaded) {
         drawFaces(overlay, frame, faces, true);
         results.keep((id) => loop.follows(id));
         results.tick();
-        describe(current, seen, scored);
+        // A face that was missed in a frame or two is no news.
+        if (seen.length || !loop.tracker.tracks.length) describe(current, seen, scored);
       },
       onPrediction(id, prediction, roundTripMs) {
         current.trouble = '';
@@ -155,7 +158,11 @@ function createLoop(current, loaded) {
         current.trouble = serverText(error, retryInMs);
         say(current.trouble, 'error');
       },
-      onBroken: () => void finish(DETECTOR_TEXT, 'error'),
+      onBroken() {
+        loaded.close();
+        detector = null; // the next start loads a new one
+        void finish(DETECTOR_TEXT, 'error');
+      },
     },
   });
   return loop;
@@ -209,20 +216,24 @@ async function findFaces(bitmap) {
 /** @param {Visit} current @param {ImageBitmap} bitmap */
 async function scorePicture(current, bitmap) {
   const { frame, seen, guessed } = await findFaces(bitmap);
-  const scored = chooseFaces(seen, { everyone: current.everyone, chosenId: null });
-  drawFaces(overlay, frame, seen.map((track) => ({ ...track, scored: scored.includes(track) })), false);
-  if (!scored.length) return say('No face was found in this picture. Try another one.', 'warn');
-  say('Asking the server.');
-  for (const track of scored) {
-    const jpeg = await cropJpeg(frame, track.box, qualityFor(false));
-    const sentAt = performance.now();
-    const prediction = await predictStored(current.client, jpeg, track.id);
+  try {
     if (current.ended) return;
-    results.show(track.id, prediction, performance.now() - sentAt);
+    const scored = chooseFaces(seen, { everyone: current.everyone, chosenId: null });
+    drawFaces(overlay, frame, seen.map((track) => ({ ...track, scored: scored.includes(track) })), false);
+    if (!scored.length) return say('No face was found in this picture. Try another one.', 'warn');
+    say('Asking the server.');
+    for (const track of scored) {
+      const jpeg = await cropJpeg(frame, track.box, qualityFor(false));
+      const sentAt = performance.now();
+      const prediction = await predictStored(current.client, jpeg, track.id);
+      if (current.ended) return;
+      results.show(track.id, prediction, performance.now() - sentAt);
+    }
+    if (guessed) return say(`${DETECTOR_TEXT} The middle of the picture was used instead.`, 'warn');
+    return describe(current, seen, scored);
+  } finally {
+    frame.close();
   }
-  frame.close();
-  if (guessed) return say(`${DETECTOR_TEXT} The middle of the picture was used instead.`, 'warn');
-  return describe(current, seen, scored);
 }
 
 /** @param {File} file */

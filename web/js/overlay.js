@@ -41,6 +41,6 @@ export function drawFaces(canvas, frame, faces, mirrored) {
     context.beginPath();
     context.roundRect(x, box.y, box.width, box.height, 12 * unit);
     context.stroke();
-    drawLabel(context, scored ? `Face ${id}` : 'not looked at', x, box.y - 6 * unit, unit);
+    drawLabel(context, scored ? `Face ${id}` : 'left alone', x, box.y - 6 * unit, unit);
   }
 }

@@ -35,6 +35,7 @@ function chartOptions() {
     axes: [
       {
         ...axis,
+        size: 30,
         splits: (_, __, ___, max) => ticks(max),
         values: (_, splits) => splits.map((t) => (t === splits.at(-1) ? 'now' : `−${Math.round((splits.at(-1) ?? t) - t)} s`)),
       },

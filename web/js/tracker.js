@@ -36,7 +36,9 @@ export const isSteady = (track) => track.hits >= 2;
 
 /** Greedy assignment by affinity: right for the few faces in front of a webcam. */
 export class Tracker {
-  constructor() {
+  /** @param {{mirrored?: boolean}} [options] the page shows the frames as in a mirror */
+  constructor({ mirrored = false } = {}) {
+    this.mirrored = mirrored;
     /** @type {Track[]} */
     this.tracks = [];
     this.lastId = 0;
@@ -63,8 +65,10 @@ export class Tracker {
     for (const track of this.tracks) if (!found.has(track)) track.misses++;
     this.tracks = this.tracks.filter((track) => track.misses <= FORGET_AFTER_MISSES);
 
-    // New faces are numbered from left to right, whatever order the detector gave.
-    const newcomers = boxes.filter((box) => !matched.has(box)).sort((a, b) => a.x - b.x);
+    // New faces are numbered from left to right as they are shown.
+    const rightward = this.mirrored ? -1 : 1;
+    const newcomers = boxes.filter((box) => !matched.has(box));
+    newcomers.sort((a, b) => rightward * (a.x - b.x));
     for (const [box, track] of matched) Object.assign(track, { box, misses: 0, hits: track.hits + 1 });
     for (const box of newcomers) {
       const id = this.#freeId();

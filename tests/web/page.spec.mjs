@@ -1,0 +1,188 @@
+// The page against the real server: EMOTION_URL is the address that `emotion serve` printed
+// (scripts/test_page.sh starts it). Faults that a real server does not produce on demand are in
+// faults.spec.mjs.
+import { fileURLToPath } from 'node:url';
+import { AxeBuilder } from '@axe-core/playwright';
+import { devices, expect, test } from '@playwright/test';
+import { CAMERA, closeBrowsers, jpegSize, openPage } from './browser.mjs';
+import { PICTURE } from './make_media.mjs';
+
+const URL_UNDER_TEST = process.env.EMOTION_URL;
+if (!URL_UNDER_TEST) throw new Error('EMOTION_URL must name the server; run scripts/test_page.sh');
+const SCREENSHOT = fileURLToPath(new URL('../../build/page.png', import.meta.url));
+
+const STATES = ['Boredom', 'Engagement', 'Confusion', 'Frustration'];
+const LEVELS = ['very low', 'low', 'high', 'very high'];
+test.afterAll(closeBrowsers);
+const open = (camera, context) => openPage(URL_UNDER_TEST, camera, context);
+const violations = async (page) =>
+  (await new AxeBuilder({ page }).analyze()).violations.map(({ id, nodes }) => [id, nodes[0].html]);
+
+/** What the server answered is well-formed. */
+function expectSound(answer) {
+  for (const state of STATES) {
+    const { category, level, confidence, probabilities, expected_level } = answer.predictions[state];
+    expect(category).toBe(state);
+    expect(probabilities).toHaveLength(4);
+    expect(probabilities.reduce((sum, p) => sum + p, 0)).toBeCloseTo(1, 4);
+    expect(probabilities[level]).toBeCloseTo(confidence, 4);
+    expect(Math.max(...probabilities)).toBeCloseTo(confidence, 4);
+    expect(probabilities.reduce((sum, p, k) => sum + p * k, 0)).toBeCloseTo(expected_level, 3);
+  }
+}
+
+/** The gauges show the numbers of the newest answer. */
+async function expectShown(page, posts) {
+  await expect(async () => {
+    const { predictions } = await posts.at(-1).answer;
+    for (const state of STATES) {
+      const { level, confidence, expected_level } = predictions[state];
+      const gauge = page.locator(`[data-state="${state}"]`);
+      await expect(page.getByRole('meter', { name: state })).toHaveAttribute('aria-valuenow', `${level}`, { timeout: 1 });
+      await expect(gauge).toContainText(LEVELS[level], { timeout: 1 });
+      await expect(gauge).toContainText(`${Math.round(confidence * 100)} % sure`, { timeout: 1 });
+      await expect(gauge).toContainText(`expected ${expected_level.toFixed(1)}`, { timeout: 1 });
+    }
+  }).toPass({ timeout: 6000 });
+}
+
+test('a face: consent first, then 112x112 JPEGs at the pace, and the answers on the gauges', async () => {
+  const { page, seen, posts, start, stop, close } = await open(CAMERA.playing('one'));
+  await expect(page.getByText('Article 5(1)(f)')).toBeVisible();
+  await expect(page.getByText('Images are not kept')).toBeVisible();
+  await expect(page.getByText('It measures nobody.')).toBeVisible();
+  expect(await page.evaluate(() => document.querySelector('video').srcObject)).toBeNull();
+  expect(await violations(page)).toEqual([]);
+
+  await start();
+  await posts(5);
+  const gaps = seen.posts.slice(1).map(({ at }, i) => at - seen.posts[i].at);
+  const mean = gaps.reduce((sum, gap) => sum + gap, 0) / gaps.length;
+  expect(mean).toBeGreaterThan(1700);
+  expect(mean).toBeLessThan(2800);
+  for (const { body, headers, answer } of seen.posts) {
+    expect(jpegSize(body)).toEqual({ width: 112, height: 112 });
+    expect(headers['content-type']).toBe('image/jpeg');
+    expect(headers['x-session-id']).toMatch(/^[0-9a-f]{32}$/);
+    expect(headers['x-face-id']).toBe('1');
+    expectSound(await answer);
+  }
+  expect(new Set(seen.posts.map(({ headers }) => headers['x-session-id'])).size).toBe(1);
+
+  await expectShown(page, seen.posts);
+  const { demo } = await seen.posts[0].answer;
+  await expect(page.getByText('Demo model.')).toBeVisible({ visible: demo });
+  await expect(page.getByText(/server \d+\.\d ms · there and back \d+ ms/)).toBeVisible();
+  const rows = page.getByRole('table').getByRole('row');
+  expect(await rows.count()).toBeGreaterThan(4); // a header, and a row for each answer
+  expect(await violations(page)).toEqual([]);
+  await page.screenshot({ path: SCREENSHOT, fullPage: true });
+
+  const [forgotten] = await Promise.all([
+    page.waitForResponse((response) => response.request().method() === 'DELETE'),
+    stop(),
+  ]);
+  expect(forgotten.status()).toBe(204);
+  expect(forgotten.url()).toContain(`/v1/sessions/${seen.posts[0].headers['x-session-id']}`);
+  await expect(page.getByRole('status')).toHaveText('Stopped. The camera is off.');
+  expect(await page.evaluate(() => document.querySelector('video').srcObject)).toBeNull();
+  const before = seen.posts.length;
+  await page.waitForTimeout(2500);
+  expect(seen.posts.length).toBe(before);
+
+  expect(seen.foreign).toEqual([]);
+  expect(seen.errors).toEqual([]);
+  await close();
+});
+
+test('four faces: only the largest is sent, until everyone in view has agreed', async () => {
+  const { page, seen, faceIds, posts, start, stop, close } = await open(CAMERA.playing('four'));
+  await start();
+  await posts(2);
+  expect(faceIds()).toHaveLength(1);
+  await expect(page.getByRole('status')).toContainText('The others are left alone.');
+  await expect(page.getByRole('article')).toHaveCount(1);
+  await stop();
+
+  const before = seen.posts.length;
+  await page.getByRole('radio', { name: /Everyone in view/ }).check();
+  await start();
+  await posts(before + 8);
+  seen.posts.splice(0, before);
+  expect(faceIds()).toEqual(['1', '2', '3', '4']);
+  await expect(page.getByRole('article')).toHaveCount(4);
+  await page.getByRole('article', { name: 'Face 3' }).getByRole('button').click();
+  await expect(page.getByRole('heading', { name: 'The last minute Face 3' })).toBeVisible();
+  expect(await violations(page)).toEqual([]);
+  expect(seen.errors).toEqual([]);
+  await close();
+});
+
+test('a moving face keeps its id', async () => {
+  const { seen, faceIds, posts, start, close } = await open(CAMERA.playing('moving'));
+  await start();
+  await posts(3);
+  expect(faceIds()).toEqual(['1']);
+  expect(seen.errors).toEqual([]);
+  await close();
+});
+
+test('no face: a message, and not one post', async () => {
+  const { page, seen, start, status, close } = await open(CAMERA.playing('none'));
+  await start();
+  await expect(status()).toContainText('No face in view', { timeout: 15_000 });
+  await page.waitForTimeout(2500);
+  expect(seen.posts).toEqual([]);
+  await close();
+});
+
+test('camera refused: says so, and can be started again', async () => {
+  const { page, seen, start, status, close } = await open(CAMERA.refused);
+  await start();
+  await expect(status()).toContainText('not allowed to use the camera');
+  await expect(page.getByRole('button', { name: 'I agree, start the camera' })).toBeEnabled();
+  expect(seen.posts).toEqual([]);
+  await close();
+});
+
+test('no camera: says so, and a picture works instead', async () => {
+  const { page, seen, start, status, posts, close } = await open(CAMERA.absent);
+  await start();
+  await expect(status()).toContainText('No camera was found');
+  const [chooser] = await Promise.all([
+    page.waitForEvent('filechooser'),
+    page.getByRole('button', { name: 'I agree, try a picture' }).click(),
+  ]);
+  await chooser.setFiles(PICTURE);
+  await posts(1);
+  expect(jpegSize(seen.posts[0].body)).toEqual({ width: 112, height: 112 });
+  await expectShown(page, seen.posts);
+  expect(await violations(page)).toEqual([]);
+  await page.getByRole('button', { name: 'Done' }).click();
+  await expect(status()).toHaveText('Done.');
+
+  await page.setInputFiles('#picture-file', { name: 'a.png', mimeType: 'image/png', buffer: Buffer.from('no picture') });
+  await expect(status()).toContainText('not a picture');
+  expect(seen.errors).toEqual([]);
+  await close();
+});
+
+test('a phone in the dark: smaller JPEGs, every three seconds, nothing wider than the screen', async () => {
+  const { page, seen, posts, start, close } = await open(CAMERA.playing('one'), {
+    ...devices['Pixel 7'],
+    colorScheme: 'dark',
+  });
+  const overflow = () => page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+  expect(await overflow()).toBeLessThanOrEqual(0);
+  await start();
+  await posts(2);
+  const [first, second] = seen.posts;
+  expect(second.at - first.at).toBeGreaterThan(2500);
+  expect(jpegSize(first.body)).toEqual({ width: 112, height: 112 });
+  expect(first.body.length).toBeLessThan(3500); // quality 0.85 gives about 4,100
+  await expectShown(page, seen.posts);
+  expect(await overflow()).toBeLessThanOrEqual(0);
+  expect(await violations(page)).toEqual([]);
+  expect(seen.errors).toEqual([]);
+  await close();
+});
