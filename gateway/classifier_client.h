@@ -1,0 +1,62 @@
+// The gateway's way to classifier_service: frames over PredictStream, and three unary calls.
+//
+// Frames go through a FramePool (common/rpc/frame_pool), which picks the replica, keeps the
+// deadline and sends again what a broken stream left. Callbacks run on gRPC's threads, exactly
+// once, and must not block. Safe from any thread.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "common/rpc/frame_pool.h"
+#include "common/sync/mutex.h"
+
+namespace emotion::gateway {
+
+class ClassifierClient {
+ public:
+  using PredictCallback = std::function<void(v1::PredictResult)>;
+  template <class Response>
+  using UnaryCallback = std::function<void(absl::StatusOr<Response>)>;
+
+  explicit ClassifierClient(FramePoolOptions options);
+  ~ClassifierClient();  // closes
+
+  // As FramePool: the result's status says how it went. Returns the ticket for Cancel.
+  uint64_t Predict(v1::Frame frame, PredictCallback done);
+  void Cancel(uint64_t ticket);
+
+  // Asks the replicas one after another until one answers OK; else the last error.
+  // UNAVAILABLE/NO_REPLICA when there is none to ask.
+  void GetModel(std::chrono::milliseconds timeout, UnaryCallback<v1::GetModelResponse> done);
+  void GetStatus(std::chrono::milliseconds timeout, UnaryCallback<v1::GetStatusResponse> done);
+  void DeleteSession(const v1::DeleteSessionRequest& request, std::chrono::milliseconds timeout,
+                     UnaryCallback<v1::DeleteSessionResponse> done);
+
+  PoolState State() const { return pool_.State(); }
+
+  // Refuses new calls (UNAVAILABLE/DRAINING), cancels the rest, returns when every callback has
+  // run. Must come before the server behind an in-process channel shuts down: gRPC 1.51 crashes
+  // else.
+  void Close();
+
+ private:
+  template <class Request, class Response>
+  void Ask(Request request, std::chrono::milliseconds timeout, UnaryCallback<Response> done);
+  template <class Call>
+  void Start(std::shared_ptr<Call> call);
+  bool Enter();
+  void Leave();
+  bool closed();
+
+  FramePool<PredictHop> pool_;
+  Mutex mutex_;
+  CondVar left_;
+  bool closed_ GUARDED_BY(mutex_) = false;
+  int calls_ GUARDED_BY(mutex_) = 0;  // unary calls whose callback has not returned
+};
+
+}  // namespace emotion::gateway

@@ -1,0 +1,63 @@
+// What a request asks for: the three forms of POST /v1/predict and the JSON of a batch, checked.
+//
+//   application/json       {"image", "session_id", "face_id", "detect"}
+//   image/jpeg, png, webp  the body is the image; X-Session-Id, X-Face-Id or the query say the rest
+//   multipart/form-data    parts image, session_id, face_id, detect
+//
+// Pure functions on a request in memory: no socket, no clock. Every error names the field, as a
+// path
+// ("image", "images/3", "X-Face-Id").
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "gateway/http/message.h"
+
+namespace emotion::gateway {
+
+struct InputLimits {
+  size_t max_image_bytes = size_t{4} << 20;
+  size_t max_batch_images = 32;
+  std::chrono::milliseconds max_timeout{10'000};  // also the default
+};
+
+enum class CacheUse { kUse, kBypass, kNoStore };  // Cache-Control: none, no-cache, no-store
+
+// What the header says of any prediction.
+struct CallOptions {
+  std::chrono::milliseconds timeout{10'000};
+  CacheUse cache = CacheUse::kUse;
+};
+
+struct PredictInput {
+  std::string image;
+  std::optional<std::string> session_id;
+  uint32_t face_id = 0;
+};
+
+struct BatchInput {
+  std::vector<absl::StatusOr<std::string>> images;  // a bad one fails alone
+  std::optional<std::string> session_id;
+  std::vector<uint32_t> face_ids;  // empty, or one per image
+  // Per image: its face id is missing or stands there twice, so it is matched exactly only.
+  std::vector<bool> exact_only;
+};
+
+// X-Request-Timeout-Ms (1 and up; larger than the limit means the limit) and Cache-Control.
+absl::StatusOr<CallOptions> ReadCallOptions(const Request& request, const InputLimits& limits);
+
+// By Content-Type, which the caller has checked to be one of the above.
+absl::StatusOr<PredictInput> ReadPredictInput(const Request& request, const InputLimits& limits);
+
+// {"images": [...], "session_id", "face_ids": [...], "detect"}.
+absl::StatusOr<BatchInput> ReadBatchInput(const Request& request, const InputLimits& limits);
+
+// "image/jpeg" of "Image/JPEG; charset=x".
+std::string MediaType(const Request& request);
+
+}  // namespace emotion::gateway

@@ -1,0 +1,47 @@
+// The gateway as one object: HTTP on one side, classifier_service on the other.
+//
+// Start opens the port at once; readiness is this process' own affair, so frames that come before a
+// classifier replica is there are answered UNAVAILABLE. Stopping has an order: BeginDrain
+// (readiness says no, answers close their connections), Stop (no new connections, in-flight
+// requests are answered, then the streams to the classifier close). The in-process channel of the
+// options must outlive Stop.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "common/observe/metrics.h"
+#include "gateway/options.h"
+
+namespace emotion::gateway {
+
+class GatewayServer {
+ public:
+  struct Deps {
+    Metrics& metrics;                  // borrowed
+    std::string version = "";          // of the product, for /health
+    std::function<bool()> ready = {};  // more conditions of readiness, such as loaded models
+  };
+
+  // Errors name the setting or the address.
+  static absl::StatusOr<std::unique_ptr<GatewayServer>> Start(GatewayOptions options, Deps deps);
+
+  ~GatewayServer();  // as Stop(now)
+
+  int port() const;
+  bool ready() const;
+  size_t connections() const;  // open ones
+
+  void BeginDrain();
+  void Stop(std::chrono::steady_clock::time_point deadline);
+
+ private:
+  class Impl;
+  explicit GatewayServer(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace emotion::gateway
