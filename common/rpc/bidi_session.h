@@ -2,17 +2,16 @@
 // abort or hang the process when broken (one write at a time, Finish exactly once, holds); they are
 // kept here, once, and nowhere else.
 //
-// A session queues what is sent and writes one message at a time. While more than
-// `hold_reads_above` messages wait because the peer does not take them, nothing more is read from
-// it; a peer that takes none for `slow_peer_timeout` is cut off, as is one for whom more than
-// `cut_off_above` wait.
+// A session queues what is sent and writes one message at a time. A server does not read on while
+// more than `hold_reads_above` answers wait because the client does not take them; a client always
+// reads. A peer that takes nothing for `slow_peer_timeout` is cut off, as is one for whom more than
+// `cut_off_above` messages wait.
 //
 // Sessions are held by shared_ptr and are safe from any thread, inside callbacks too, and after the
 // stream ended (Send then returns false). Callbacks of one stream never overlap; they run on gRPC's
 // few threads and must not block. The handler is released after its OnClosed.
 #pragma once
 
-#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -22,13 +21,9 @@
 #include <grpcpp/support/client_callback.h>
 #include <grpcpp/support/server_callback.h>
 
-namespace emotion {
+#include "common/rpc/session_core.h"
 
-struct SessionLimits {
-  size_t hold_reads_above = 64;
-  size_t cut_off_above = 4096;
-  std::chrono::milliseconds slow_peer_timeout{10000};
-};
+namespace emotion {
 
 template <class Request, class Response>
 class ServerSession {
@@ -89,3 +84,6 @@ std::shared_ptr<ClientSession<Request, Response>> StartClientSession(
     std::shared_ptr<ClientSessionHandler<Request, Response>> handler, SessionLimits limits = {});
 
 }  // namespace emotion
+
+#include "common/rpc/client_session.h"
+#include "common/rpc/server_session.h"
