@@ -40,3 +40,8 @@ if(EMOTION_SANITIZER)
   target_compile_options(emotion_options INTERFACE ${_sanitize} -U_FORTIFY_SOURCE)
   target_link_options(emotion_options INTERFACE ${_sanitize})
 endif()
+
+if(EMOTION_FUZZ)
+  # Coverage feedback in our libraries; the fuzzers themselves link libFuzzer's main.
+  target_compile_options(emotion_options INTERFACE -fsanitize=fuzzer-no-link)
+endif()
