@@ -53,7 +53,7 @@ absl::StatusOr<HeadCheckpoint> ParseHeadCheckpoint(std::vector<uint8_t> bytes,
 
 // Writes what LoadHeadCheckpoint and torch.load(weights_only=True) read, in place of `path` as a
 // whole. What only heads.json can say (norms behind activations, other epsilons) cannot be written:
-// INVALID_ARGUMENT, as for a network that CheckNetwork refuses.
+// INVALID_ARGUMENT, as for a network that CheckNetwork or CheckNames refuses.
 absl::Status SaveHeadCheckpoint(const std::filesystem::path& path,
                                 const HeadCheckpoint& checkpoint);
 

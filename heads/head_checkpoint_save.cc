@@ -18,6 +18,7 @@ constexpr double kDefaultEpsilon = NormLayer{}.epsilon;
 
 absl::Status CheckWritable(const HeadCheckpoint& checkpoint) {
   absl::Status status = CheckNetwork(checkpoint.network);
+  status.Update(CheckNames(checkpoint.network));
   status.Update(CheckCalibration(checkpoint.calibration));
   if (!status.ok()) return status;
   if (checkpoint.network.norm_placement != NormPlacement::kBeforeActivation) {

@@ -1,17 +1,22 @@
 #include "heads/head_network.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
+#include <optional>
 #include <string_view>
+#include <unordered_set>
+#include <utility>
 
 #include "common/affect/affect.h"
 #include "fmt/format.h"
+#include "heads/pth/pickle_value.h"
 
 namespace emotion::heads {
 namespace {
 
 absl::Status LayerError(const HeadLayer& layer, std::string_view what) {
-  return absl::InvalidArgumentError(fmt::format("layer '{}' {}", layer.name, what));
+  return absl::InvalidArgumentError(fmt::format("layer {} {}", pth::Quoted(layer.name), what));
 }
 
 absl::Status CheckValues(const HeadLayer& layer, std::string_view field,
@@ -100,6 +105,17 @@ class Checker {
   int64_t parameters_ = 0;
 };
 
+// "net.3" -> ("net", 3); nullopt where the last part is no number.
+std::optional<std::pair<std::string_view, int>> SequentialIndex(std::string_view name) {
+  const size_t dot = name.rfind('.');
+  const std::string_view digits = dot == name.npos ? name : name.substr(dot + 1);
+  int index = 0;
+  const char* end = digits.data() + digits.size();
+  const auto [parsed, error] = std::from_chars(digits.data(), end, index);
+  if (digits.empty() || error != std::errc() || parsed != end) return std::nullopt;
+  return std::pair(dot == name.npos ? std::string_view() : name.substr(0, dot), index);
+}
+
 }  // namespace
 
 int64_t HeadNetwork::input_dim() const {
@@ -118,6 +134,30 @@ absl::Status CheckNetwork(const HeadNetwork& network) {
     if (!status.ok()) return status;
   }
   return checker.Finish(network.layers.back());
+}
+
+absl::Status CheckNames(const HeadNetwork& network) {
+  std::unordered_set<std::string_view> names;
+  for (const HeadLayer& layer : network.layers) {
+    if (!names.insert(layer.name).second) return LayerError(layer, "is there twice");
+  }
+  for (size_t i = 1; i < network.layers.size(); ++i) {
+    const HeadLayer& before = network.layers[i - 1];
+    const HeadLayer& norm = network.layers[i];
+    if (!std::holds_alternative<LinearLayer>(before.layer) ||
+        !std::holds_alternative<NormLayer>(norm.layer)) {
+      continue;
+    }
+    const auto first = SequentialIndex(before.name);
+    const auto second = SequentialIndex(norm.name);
+    if (first && second && first->first == second->first && second->second != first->second + 1) {
+      return absl::InvalidArgumentError(fmt::format(
+          "between layers {} and {} stands a layer without weights; say in heads.json whether the "
+          "activation comes first: \"norm\": \"after_activation\" or \"before_activation\"",
+          pth::Quoted(before.name), pth::Quoted(norm.name)));
+    }
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace emotion::heads

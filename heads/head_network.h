@@ -25,8 +25,8 @@ inline constexpr int64_t kMaxParameters = 64LL << 20;
 struct LinearLayer {
   int64_t inputs = 0;
   int64_t outputs = 0;
-  std::vector<float> weight;  // [outputs, inputs] row-major
-  std::vector<float> bias;    // [outputs], or none: 0
+  std::vector<float> weight = {};  // [outputs, inputs] row-major
+  std::vector<float> bias = {};    // [outputs], or none: 0
 };
 
 enum class NormKind { kBatchNorm, kLayerNorm };
@@ -36,10 +36,10 @@ enum class NormKind { kBatchNorm, kLayerNorm };
 struct NormLayer {
   NormKind kind = NormKind::kBatchNorm;
   int64_t width = 0;
-  std::vector<float> weight;        // [width], or none: 1
-  std::vector<float> bias;          // [width], or none: 0
-  std::vector<float> running_mean;  // [width] for BatchNorm, none for LayerNorm
-  std::vector<float> running_var;   // [width] for BatchNorm, none for LayerNorm
+  std::vector<float> weight = {};        // [width], or none: 1
+  std::vector<float> bias = {};          // [width], or none: 0
+  std::vector<float> running_mean = {};  // [width] for BatchNorm, none for LayerNorm
+  std::vector<float> running_var = {};   // [width] for BatchNorm, none for LayerNorm
   double epsilon = 1e-5;
 };
 
@@ -63,5 +63,10 @@ struct HeadNetwork {
 // the form above, fit each other, end with kLevelCount outputs, respect the limits above, and hold
 // finite numbers only (variances not negative).
 absl::Status CheckNetwork(const HeadNetwork& network);
+
+// INVALID_ARGUMENT where the names leave open how the layers follow each other: one name twice, or
+// numbers of a Sequential ("net.0", "net.2") with a gap between a Linear and its norm. An
+// activation may stand there, and guessing would give wrong answers without a sign.
+absl::Status CheckNames(const HeadNetwork& network);
 
 }  // namespace emotion::heads

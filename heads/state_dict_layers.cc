@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <map>
 #include <string_view>
 #include <unordered_map>
@@ -189,39 +188,6 @@ class LayerReader {
   int64_t parameters_ = 0;
 };
 
-// "net.3" -> ("net", 3); nullopt where the last part is no number.
-std::optional<std::pair<std::string_view, int>> SequentialIndex(std::string_view name) {
-  const size_t dot = name.rfind('.');
-  const std::string_view digits = dot == name.npos ? name : name.substr(dot + 1);
-  int index = 0;
-  const char* end = digits.data() + digits.size();
-  const auto [parsed, error] = std::from_chars(digits.data(), end, index);
-  if (digits.empty() || error != std::errc() || parsed != end) return std::nullopt;
-  return std::pair(dot == name.npos ? std::string_view() : name.substr(0, dot), index);
-}
-
-// In a Sequential the numbers show a module without tensors between Linear and norm: an activation,
-// most likely. Guessing would give wrong answers without a sign, so somebody has to say.
-absl::Status CheckPlacement(const HeadNetwork& network) {
-  for (size_t i = 1; i < network.layers.size(); ++i) {
-    const HeadLayer& before = network.layers[i - 1];
-    const HeadLayer& norm = network.layers[i];
-    if (!std::holds_alternative<LinearLayer>(before.layer) ||
-        !std::holds_alternative<NormLayer>(norm.layer)) {
-      continue;
-    }
-    const auto first = SequentialIndex(before.name);
-    const auto second = SequentialIndex(norm.name);
-    if (first && second && first->first == second->first && second->second != first->second + 1) {
-      return absl::InvalidArgumentError(fmt::format(
-          "between layers {} and {} stands a layer without weights; say in heads.json whether the "
-          "activation comes first: \"norm\": \"after_activation\" or \"before_activation\"",
-          Quoted(before.name), Quoted(norm.name)));
-    }
-  }
-  return absl::OkStatus();
-}
-
 }  // namespace
 
 absl::StatusOr<HeadNetwork> ReadNetwork(pth::PthFile& file, const Node& state_dict,
@@ -241,7 +207,7 @@ absl::StatusOr<HeadNetwork> ReadNetwork(pth::PthFile& file, const Node& state_di
     network.layers.push_back(*std::move(layer));
   }
   absl::Status status = CheckNetwork(network);
-  if (status.ok() && !options.norm_placement) status = CheckPlacement(network);
+  if (status.ok() && !options.norm_placement) status = CheckNames(network);
   if (!status.ok()) return status;
   return network;
 }
