@@ -75,6 +75,11 @@ class BatchQueue {
   // The running batch is through. `measured` is false when it failed: it then says nothing of pace.
   void Encoded(TimePoint now, bool measured);
 
+  // An encode of another origin, such as a self-test, that says something of the pace.
+  void Measured(int64_t patches, std::chrono::nanoseconds duration) {
+    pace_.Record(patches, duration);
+  }
+
   // Everything that waits: for the end of the service.
   std::vector<Ticket> TakeAll();
 

@@ -65,8 +65,10 @@ BatchRunner::BatchRunner(Options options, std::unique_ptr<vision::VisionEncoder>
       encoder_(std::move(encoder)),
       info_(encoder_->info()),
       metrics_(metrics),
-      queue_(options_.rules),
-      thread_([this](std::stop_token stop) { Run(std::move(stop)); }) {}
+      queue_(options_.rules) {
+  queue_.Measured(options_.measured.patches, options_.measured.duration);
+  thread_ = std::jthread([this](std::stop_token stop) { Run(std::move(stop)); });
+}
 
 BatchRunner::~BatchRunner() { Stop(); }
 

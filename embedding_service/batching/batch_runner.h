@@ -63,9 +63,14 @@ class BatchRunner {
   struct Options {
     BatchRules rules;
     int64_t typical_patches = 64;  // of a frame at the heads' input size, for next_frame_after
+    // An encode that was measured already, so that the first estimates are not empty.
+    struct {
+      int64_t patches = 0;  // 0: none was
+      std::chrono::nanoseconds duration{0};
+    } measured = {};
     // Makes the fp32 encoder when the first non-finite vector turns up (it costs that encode the
     // loading time, and memory from then on). Empty: no rerun.
-    EncoderFactory make_fp32;
+    EncoderFactory make_fp32 = {};
   };
 
   // Borrows `metrics`, which must outlive this object.

@@ -1,0 +1,62 @@
+#include "embedding_service/model_loader.h"
+
+#include <string>
+#include <utility>
+
+#include "vision/encoder/torch/torch_encoder.h"
+
+namespace emotion::embedding {
+namespace {
+
+// auto is the CPU: a GPU is asked for by name.
+std::string ResolveDevice(const std::string& device) {
+  return device.starts_with("cuda") ? device : "cpu";
+}
+
+}  // namespace
+
+CpuFeatures CpuFeatures::OfThisMachine() {
+#if defined(__x86_64__) && defined(__GNUC__)
+  return {.bf16 = __builtin_cpu_supports("avx512bf16") != 0};
+#else
+  return {};
+#endif
+}
+
+vision::Precision ChoosePrecision(const EmbeddingOptions& options, std::string_view device,
+                                  const CpuFeatures& cpu) {
+  if (options.precision) return *options.precision;
+  const bool half_is_sound = device.starts_with("cuda") || cpu.bf16;
+  return options.use_fp16 && half_is_sound ? vision::Precision::kBf16 : vision::Precision::kFp32;
+}
+
+absl::StatusOr<LoadedModel> LoadModel(const EmbeddingOptions& options) {
+  const std::filesystem::path directory = options.models.encoder();
+  if (absl::Status there = RequireModelFile(directory / "config.json", "the encoder");
+      !there.ok()) {
+    return there;
+  }
+  auto preprocessor = vision::ReadPreprocessorConfig(directory);
+  if (!preprocessor.ok()) return preprocessor.status();
+
+  vision::TorchEncoderOptions torch{
+      .directory = directory.string(),
+      .precision = vision::Precision::kFp32,
+      .device = ResolveDevice(options.device),
+      .canonical_preprocessing = vision::CanonicalText(*preprocessor)};
+  const vision::TorchEncoderOptions fp32 = torch;
+  torch.precision = ChoosePrecision(options, torch.device, CpuFeatures::OfThisMachine());
+  auto encoder = vision::CreateTorchEncoder(torch);
+  if (!encoder.ok()) return encoder.status();
+
+  LoadedModel model{.encoder = *std::move(encoder),
+                    .preprocessor = *preprocessor,
+                    .make_fp32 = {},
+                    .directory = directory};
+  if (torch.precision != vision::Precision::kFp32) {
+    model.make_fp32 = [fp32] { return vision::CreateTorchEncoder(fp32); };
+  }
+  return model;
+}
+
+}  // namespace emotion::embedding

@@ -1,0 +1,44 @@
+// The settings that the embedding service reads.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <optional>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "common/config/settings.h"
+#include "common/models/model_location.h"
+#include "common/rpc/channel.h"
+#include "vision/encoder/vision_encoder.h"
+
+namespace emotion::embedding {
+
+struct EmbeddingOptions {
+  std::string listen = {};  // host:port of gRPC; port 0: any free one; empty: in-process only
+  TlsFiles tls = {};
+
+  ModelLocation models = {};
+  std::string device = "auto";                      // as DEVICE
+  std::optional<vision::Precision> precision = {};  // unset: chosen for the device
+  bool use_fp16 = true;                             // half precision where it is sound, while unset
+  size_t batch_size = 0;                            // 0: 8 on CUDA, 4 on a CPU
+  int max_patches = 1024;                           // of one image
+
+  size_t cache_bytes = size_t{256} << 20;  // 0: off
+  std::chrono::seconds cache_ttl{600};
+
+  size_t queue_limit = 256;  // also the window of one stream
+  std::chrono::milliseconds default_timeout{10'000};
+  size_t max_image_bytes = size_t{4} << 20;
+  size_t decode_threads = 2;
+
+  // INVALID_ARGUMENT or NOT_FOUND, with what to do, for settings that contradict each other and
+  // models that are not there.
+  static absl::StatusOr<EmbeddingOptions> FromSettings(const Settings& settings);
+};
+
+// The most faces of one encode on `device` (EncoderInfo::device).
+size_t BatchSizeOn(const EmbeddingOptions& options, std::string_view device);
+
+}  // namespace emotion::embedding

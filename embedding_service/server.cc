@@ -1,0 +1,258 @@
+#include "embedding_service/server.h"
+
+#include <atomic>
+#include <condition_variable>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "common/hash/sha256.h"
+#include "common/log/log.h"
+#include "common/observe/trace.h"
+#include "common/rpc/server_host.h"
+#include "common/sync/mutex.h"
+#include "embedding_service/cache/local_cache.h"
+#include "embedding_service/embed_backend.h"
+#include "embedding_service/frame_pipeline.h"
+#include "embedding_service/selftest.h"
+#include "embedding_service/service.h"
+
+namespace emotion::embedding {
+namespace {
+
+constexpr std::chrono::milliseconds kLoadPeriod{500};
+constexpr vision::ImageSize kHeadsInput = {112, 112};
+constexpr int64_t kDecodeBytesPerThread = int64_t{64} << 20;
+
+// torch's name of the type, as the first version logged it.
+std::string_view DtypeName(vision::Precision precision) {
+  switch (precision) {
+    case vision::Precision::kBf16:
+      return "torch.bfloat16";
+    case vision::Precision::kFp16:
+      return "torch.float16";
+    case vision::Precision::kInt8:
+    case vision::Precision::kMixedInt8:
+      return "torch.int8";
+    case vision::Precision::kFp32:
+      break;
+  }
+  return "torch.float32";
+}
+
+int64_t PatchesOf(vision::ImageSize size, const vision::PreprocessorConfig& config) {
+  return int64_t{size.width / config.patch_size} * (size.height / config.patch_size);
+}
+
+vision::ImagePreparer::Settings PreparerSettings(const EmbeddingOptions& options,
+                                                 const vision::PreprocessorConfig& config) {
+  return {.config = config, .limits = {.max_bytes = options.max_image_bytes}};
+}
+
+BatchRunner::Options RunnerOptions(const EmbeddingOptions& options, const LoadedModel& model,
+                                   size_t batch_size, const SelfTestReport& tested) {
+  const int64_t face = PatchesOf(kHeadsInput, model.preprocessor);
+  return {.rules = {.max_frames = batch_size,
+                    .max_patches = std::max<int64_t>(static_cast<int64_t>(batch_size) * face,
+                                                     options.max_patches),
+                    .queue_limit = options.queue_limit},
+          .typical_patches = face,
+          .measured = {.patches = tested.patches, .duration = tested.duration},
+          .make_fp32 = model.make_fp32};
+}
+
+void LogSelfTest(const SelfTestReport& tested) {
+  const double ms = std::chrono::duration<double, std::milli>(tested.duration).count();
+  if (tested.cosine) {
+    LogInfo("self-test passed", {{"cosine", *tested.cosine}, {"largest_batch_ms", ms}});
+  } else {
+    LogInfo("self-test passed; without encoder/selftest.json only finiteness was checked",
+            {{"largest_batch_ms", ms}});
+  }
+}
+
+}  // namespace
+
+class EmbeddingServer::Impl {
+ public:
+  Impl(const EmbeddingOptions& options, Deps deps)
+      : options_(options),
+        deps_(std::move(deps)),
+        cache_({.capacity_bytes = options.cache_bytes, .ttl = options.cache_ttl}, deps_.metrics),
+        backend_({.limits = {.max_image_bytes = options.max_image_bytes,
+                             .max_timeout = options.default_timeout,
+                             .max_patches = options.max_patches},
+                  .window_frames = static_cast<uint32_t>(options.queue_limit),
+                  .replica_id = MakeRequestId(),
+                  .server_version = EMOTION_VERSION},
+                 deps_.metrics),
+        service_(backend_, cache_, options.queue_limit, deps_.metrics) {}
+
+  ~Impl() { Stop(std::chrono::steady_clock::now()); }
+
+  absl::Status Listen() {
+    auto host = ServerHost::Start({.listen = options_.listen,
+                                   .services = {&service_},
+                                   .names = {"emotion.v1.EmbeddingService"},
+                                   .tls = options_.tls});
+    if (!host.ok()) return host.status();
+    host_ = *std::move(host);
+    loading_ = std::thread([this] { Load(); });
+    teller_ = std::jthread([this](const std::stop_token& stop) { TellLoad(stop); });
+    return absl::OkStatus();
+  }
+
+  int port() const { return host_->port(); }
+  std::shared_ptr<grpc::Channel> InProcessChannel() { return host_->InProcessChannel(); }
+  bool ready() const { return ready_; }
+
+  Held held() const {
+    const std::shared_ptr<FramePipeline> pipeline = this->pipeline();
+    if (!pipeline) return {};
+    const FramePipeline::Held held = pipeline->held();
+    return {.frames = held.frames, .flights = held.flights};
+  }
+
+  void BeginDrain(std::chrono::milliseconds stop_sending_within) {
+    {
+      const MutexLock lock(mutex_);
+      stopping_ = true;
+      ready_ = false;
+      host_->SetServing(false);
+    }
+    service_.streams().BeginDrain(stop_sending_within);
+  }
+
+  void Stop(std::chrono::steady_clock::time_point deadline) {
+    if (host_ == nullptr || !loading_.joinable()) return;
+    BeginDrain(std::chrono::milliseconds(0));
+    teller_.request_stop();
+    teller_.join();
+    if (const auto pipeline = this->pipeline()) pipeline->BeginDrain();
+    host_->Shutdown(deadline);
+    loading_.join();
+    if (const auto pipeline = this->pipeline()) pipeline->Stop();
+  }
+
+ private:
+  std::shared_ptr<FramePipeline> pipeline() const {
+    const MutexLock lock(mutex_);
+    return pipeline_;
+  }
+
+  void Load() {
+    const absl::Status status = LoadAndTest();
+    if (!status.ok()) {
+      LogError("the model could not be loaded", {{"error", std::string(status.message())}});
+    }
+    if (deps_.loaded) deps_.loaded(status);
+  }
+
+  absl::Status LoadAndTest() {
+    LogInfo("Loading Qwen2.5-VL model...");
+    absl::StatusOr<LoadedModel> model = deps_.load();
+    if (!model.ok()) return model.status();
+    const vision::EncoderInfo info = model->encoder->info();
+    LogInfo(fmt::format("Vision model loaded with dtype: {}", DtypeName(info.precision)));
+    const size_t batch_size = BatchSizeOn(options_, info.device);
+    const vision::ImagePreparer preparer(PreparerSettings(options_, model->preprocessor));
+    auto tested = RunSelfTest(*model->encoder, preparer, kHeadsInput, batch_size, model->directory);
+    if (!tested.ok()) return tested.status();
+    LogSelfTest(*tested);
+    Serve(*std::move(model), batch_size, *tested);
+    LogModel(info, batch_size);
+    return absl::OkStatus();
+  }
+
+  void Serve(LoadedModel model, size_t batch_size, const SelfTestReport& tested) {
+    auto runner = std::make_unique<BatchRunner>(RunnerOptions(options_, model, batch_size, tested),
+                                                std::move(model.encoder), deps_.metrics);
+    auto pipeline = std::make_shared<FramePipeline>(
+        FramePipeline::Options{
+            .preparer = PreparerSettings(options_, model.preprocessor),
+            .max_patches = options_.max_patches,
+            .decode_threads = options_.decode_threads,
+            .decode_memory_bytes =
+                static_cast<int64_t>(options_.decode_threads) * kDecodeBytesPerThread,
+            .queue_limit = options_.queue_limit},
+        std::move(runner), cache_, deps_.metrics);
+    const MutexLock lock(mutex_);
+    pipeline_ = pipeline;
+    if (stopping_) return;
+    backend_.Open(std::move(pipeline), static_cast<uint32_t>(batch_size));
+    host_->SetServing(true);
+    ready_ = true;
+  }
+
+  void LogModel(const vision::EncoderInfo& info, size_t batch_size) {
+    const std::string fingerprint = Hex(info.fingerprint);
+    deps_.metrics.SetModel(fingerprint, vision::PrecisionName(info.precision), info.demo);
+    LogInfo("the embedding service is ready", {{"model", info.name},
+                                               {"fingerprint", fingerprint},
+                                               {"device", info.device},
+                                               {"batch_size", batch_size},
+                                               {"port", host_->port()}});
+    if (info.demo) {
+      LogWarning("DEMO MODEL: its embeddings are no measurement of anyone");
+    }
+  }
+
+  // Streams learn how long the queue is, for routing and pace.
+  void TellLoad(const std::stop_token& stop) {
+    std::mutex mutex;
+    std::condition_variable_any wake;
+    std::unique_lock lock(mutex);
+    std::string last;
+    while (!wake.wait_for(lock, stop, kLoadPeriod, [&] { return stop.stop_requested(); })) {
+      v1::EmbedStreamResponse response;
+      *response.mutable_load() = backend_.MakeLoad();
+      std::string now = response.SerializeAsString();
+      if (now == last) continue;
+      last = std::move(now);
+      service_.streams().Broadcast(response);
+    }
+  }
+
+  const EmbeddingOptions options_;
+  const Deps deps_;
+  LocalCache cache_;
+  EmbedBackend backend_;
+  Service service_;
+
+  mutable Mutex mutex_;
+  bool stopping_ GUARDED_BY(mutex_) = false;
+  std::shared_ptr<FramePipeline> pipeline_ GUARDED_BY(mutex_);
+  std::atomic<bool> ready_ = false;
+
+  std::unique_ptr<ServerHost> host_;
+  std::thread loading_;
+  std::jthread teller_;  // last: they use all of the above
+};
+
+absl::StatusOr<std::unique_ptr<EmbeddingServer>> EmbeddingServer::Start(
+    const EmbeddingOptions& options, Deps deps) {
+  auto impl = std::make_unique<Impl>(options, std::move(deps));
+  if (absl::Status listening = impl->Listen(); !listening.ok()) return listening;
+  return std::unique_ptr<EmbeddingServer>(new EmbeddingServer(std::move(impl)));
+}
+
+EmbeddingServer::EmbeddingServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+EmbeddingServer::~EmbeddingServer() = default;
+
+int EmbeddingServer::port() const { return impl_->port(); }
+std::shared_ptr<grpc::Channel> EmbeddingServer::InProcessChannel() {
+  return impl_->InProcessChannel();
+}
+bool EmbeddingServer::ready() const { return impl_->ready(); }
+EmbeddingServer::Held EmbeddingServer::held() const { return impl_->held(); }
+void EmbeddingServer::BeginDrain(std::chrono::milliseconds stop_sending_within) {
+  impl_->BeginDrain(stop_sending_within);
+}
+void EmbeddingServer::Stop(std::chrono::steady_clock::time_point deadline) {
+  impl_->Stop(deadline);
+}
+
+}  // namespace emotion::embedding

@@ -1,0 +1,60 @@
+// EmbeddingService over gRPC's callback API: each handler checks, calls the domain object, maps the
+// answer and counts; no algorithm lives here.
+#pragma once
+
+#include <chrono>
+
+#include "common/observe/metrics.h"
+#include "common/rpc/frame_pool.h"
+#include "common/rpc/frame_server.h"
+#include "embedding_service/cache/embedding_cache.h"
+#include "embedding_service/embed_backend.h"
+#include "emotion/v1/embedding.grpc.pb.h"
+
+namespace emotion::embedding {
+
+class Service final : public v1::EmbeddingService::CallbackService {
+ public:
+  // Borrows everything; all must outlive the server that this is registered with.
+  Service(EmbedBackend& backend, EmbeddingCache& cache, size_t window_frames, Metrics& metrics);
+
+  grpc::ServerUnaryReactor* Embed(grpc::CallbackServerContext* context,
+                                  const v1::EmbedRequest* request,
+                                  v1::EmbedResponse* response) override;
+  // UNAVAILABLE (LOADING) until the backend is open: a Welcome names the model.
+  grpc::ServerBidiReactor<v1::EmbedStreamRequest, v1::EmbedStreamResponse>* EmbedStream(
+      grpc::CallbackServerContext* context) override;
+  grpc::ServerUnaryReactor* GetEmbeddingModel(grpc::CallbackServerContext* context,
+                                              const v1::GetEmbeddingModelRequest* request,
+                                              v1::GetEmbeddingModelResponse* response) override;
+  // Also while the model is loading and while draining: forgetting is never refused.
+  grpc::ServerUnaryReactor* DeleteEmbeddingSession(
+      grpc::CallbackServerContext* context, const v1::DeleteEmbeddingSessionRequest* request,
+      v1::DeleteEmbeddingSessionResponse* response) override;
+
+  FrameServer<EmbedHop>& streams() { return streams_; }
+
+ private:
+  // Counts the frames of streams as calls; unary calls count themselves.
+  class CountingBackend final : public FrameBackend<v1::EmbedResult> {
+   public:
+    CountingBackend(EmbedBackend& backend, Metrics& metrics)
+        : backend_(backend), metrics_(metrics) {}
+    uint64_t Submit(v1::Frame frame, Done done) override;
+    void Cancel(uint64_t ticket) override { backend_.Cancel(ticket); }
+    v1::Welcome MakeWelcome() override { return backend_.MakeWelcome(); }
+    v1::Load MakeLoad() override { return backend_.MakeLoad(); }
+
+   private:
+    EmbedBackend& backend_;
+    Metrics& metrics_;
+  };
+
+  EmbedBackend& backend_;
+  EmbeddingCache& cache_;
+  Metrics& metrics_;
+  CountingBackend counting_;
+  FrameServer<EmbedHop> streams_;
+};
+
+}  // namespace emotion::embedding

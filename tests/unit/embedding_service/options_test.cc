@@ -1,0 +1,74 @@
+#include "embedding_service/options.h"
+
+#include <catch2/catch.hpp>
+
+#include "common/error/error.h"
+#include "embedding_service/model_loader.h"
+
+namespace emotion::embedding {
+namespace {
+
+absl::StatusOr<EmbeddingOptions> Parse(std::vector<std::string> args) {
+  args.push_back("--models-dir=" EMOTION_TEST_DATA);
+  const auto settings = Settings::Parse(args, {}, kEmbeddingRole);
+  REQUIRE(settings.ok());
+  return EmbeddingOptions::FromSettings(*settings);
+}
+
+TEST_CASE("the settings arrive where they are used") {
+  const auto options = Parse(
+      {"--embedding-listen=127.0.0.1:0", "--batch-size=6", "--max-patches=2048",
+       "--cache-bytes=1MiB", "--cache-ttl-s=60", "--queue-limit=10", "--request-timeout-ms=500",
+       "--max-image-bytes=2MiB", "--device=cuda:1", "--precision=fp16", "--use-fp16=false"});
+  REQUIRE(options.ok());
+  CHECK(options->listen == "127.0.0.1:0");
+  CHECK(options->batch_size == 6);
+  CHECK(options->max_patches == 2048);
+  CHECK(options->cache_bytes == 1 << 20);
+  CHECK(options->cache_ttl == std::chrono::seconds(60));
+  CHECK(options->queue_limit == 10);
+  CHECK(options->default_timeout == std::chrono::milliseconds(500));
+  CHECK(options->max_image_bytes == 2 << 20);
+  CHECK(options->device == "cuda:1");
+  CHECK(options->precision == vision::Precision::kFp16);
+  CHECK_FALSE(options->use_fp16);
+  CHECK(options->models.root == EMOTION_TEST_DATA);
+}
+
+TEST_CASE("a device that does not exist ends the start, named") {
+  for (const char* device : {"gpu", "cuda:", "cuda:x", "cpu,cuda"}) {
+    const auto options = Parse({std::string("--device=") + device});
+    REQUIRE_FALSE(options.ok());
+    CHECK(ViolationsOf(options.status()).front().field == "DEVICE");
+  }
+}
+
+TEST_CASE("a models folder that is not there ends the start") {
+  const std::vector<std::string> args = {"--models-dir=/does/not/exist"};
+  const auto settings = Settings::Parse(args, {}, kEmbeddingRole);
+  REQUIRE(settings.ok());
+  CHECK_FALSE(EmbeddingOptions::FromSettings(*settings).ok());
+}
+
+TEST_CASE("the batch size follows the device unless it is set") {
+  EmbeddingOptions options;
+  CHECK(BatchSizeOn(options, "cpu: LibTorch 1.13.0") == 4);
+  CHECK(BatchSizeOn(options, "cuda:0 NVIDIA") == 8);
+  options.batch_size = 3;
+  CHECK(BatchSizeOn(options, "cuda:0 NVIDIA") == 3);
+}
+
+TEST_CASE("half precision is used where it is sound and allowed; what was asked for wins") {
+  using enum vision::Precision;
+  EmbeddingOptions options;
+  CHECK(ChoosePrecision(options, "cpu", {.bf16 = false}) == kFp32);
+  CHECK(ChoosePrecision(options, "cpu", {.bf16 = true}) == kBf16);
+  CHECK(ChoosePrecision(options, "cuda:0", {.bf16 = false}) == kBf16);
+  options.use_fp16 = false;
+  CHECK(ChoosePrecision(options, "cuda:0", {.bf16 = true}) == kFp32);
+  options.precision = kFp16;
+  CHECK(ChoosePrecision(options, "cpu", {.bf16 = false}) == kFp16);
+}
+
+}  // namespace
+}  // namespace emotion::embedding
