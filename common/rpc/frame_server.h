@@ -10,8 +10,10 @@
 // backend alive no longer than Close().
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -60,7 +62,7 @@ class FrameStream final
     {
       MutexLock lock(mutex_);
       window_.HalfClose();
-      finished = window_.finished();
+      finished = Finished();
       session = session_;
     }
     if (finished && session) session->Finish(grpc::Status::OK);
@@ -76,17 +78,16 @@ class FrameStream final
     for (uint64_t ticket : abandoned) backend_.Cancel(ticket);
   }
 
+  // Frames are refused from now on; the client is told now, or after its Welcome.
   void Drain(std::chrono::milliseconds stop_sending_within) {
-    Response response;
-    response.mutable_drain()->set_stop_sending_within_ms(
-        static_cast<uint32_t>(stop_sending_within.count()));
     std::shared_ptr<Session> session;
     {
       MutexLock lock(mutex_);
       window_.Drain();
-      session = session_;
+      drain_ = stop_sending_within;
+      if (greeted_) session = session_;
     }
-    if (session) session->Send(std::move(response));
+    if (session) SendDrain(*session, stop_sending_within);
   }
 
   // Sends `response` when the stream has said hello; for Load and ModelChanged.
@@ -105,7 +106,6 @@ class FrameStream final
     std::shared_ptr<Session> session;
     {
       MutexLock lock(mutex_);
-      greeted_ = true;
       session = session_;
     }
     if (!session) return;
@@ -116,6 +116,20 @@ class FrameStream final
     Response response;
     *response.mutable_welcome() = backend_.MakeWelcome();
     session->Send(std::move(response));
+    std::optional<std::chrono::milliseconds> drain;
+    {
+      MutexLock lock(mutex_);
+      greeted_ = true;  // only now: nothing may go out before the Welcome
+      drain = drain_;
+    }
+    if (drain) SendDrain(*session, *drain);
+  }
+
+  static void SendDrain(Session& session, std::chrono::milliseconds stop_sending_within) {
+    Response response;
+    response.mutable_drain()->set_stop_sending_within_ms(
+        static_cast<uint32_t>(std::max<int64_t>(stop_sending_within.count(), 0)));
+    session.Send(std::move(response));
   }
 
   void Take(v1::Frame frame) {
@@ -168,13 +182,21 @@ class FrameStream final
     {
       MutexLock lock(mutex_);
       window_.Answered(id);
+      ++sending_;
       session = session_;
-      finished = window_.finished();
     }
-    if (!session) return;
-    session->Send(std::move(response));
-    if (finished) session->Finish(grpc::Status::OK);
+    if (session) session->Send(std::move(response));
+    {
+      MutexLock lock(mutex_);
+      --sending_;
+      finished = Finished();
+    }
+    if (session && finished) session->Finish(grpc::Status::OK);
   }
+
+  // The stream ends when the last answer was sent, not when it was made: answers come from several
+  // threads.
+  bool Finished() const REQUIRES_LOCK(mutex_) { return window_.finished() && sending_ == 0; }
 
   void Withdraw(uint64_t id) {
     uint64_t ticket = 0;
@@ -190,7 +212,9 @@ class FrameStream final
   FrameBackend<Result>& backend_;
   Mutex mutex_;
   FrameWindow window_ GUARDED_BY(mutex_);
+  int sending_ GUARDED_BY(mutex_) = 0;  // answers between the window and the session
   bool greeted_ GUARDED_BY(mutex_) = false;
+  std::optional<std::chrono::milliseconds> drain_ GUARDED_BY(mutex_);
   std::shared_ptr<Session> session_ GUARDED_BY(mutex_);  // null before OnOpen and after OnClosed
 };
 
