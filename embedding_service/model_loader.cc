@@ -39,11 +39,9 @@ absl::StatusOr<LoadedModel> LoadModel(const EmbeddingOptions& options) {
   auto preprocessor = vision::ReadPreprocessorConfig(directory);
   if (!preprocessor.ok()) return preprocessor.status();
 
-  vision::TorchEncoderOptions torch{
-      .directory = directory.string(),
-      .precision = vision::Precision::kFp32,
-      .device = ResolveDevice(options.device),
-      .canonical_preprocessing = vision::CanonicalText(*preprocessor)};
+  vision::TorchEncoderOptions torch{.directory = directory.string(),
+                                    .precision = vision::Precision::kFp32,
+                                    .device = ResolveDevice(options.device)};
   const vision::TorchEncoderOptions fp32 = torch;
   torch.precision = ChoosePrecision(options, torch.device, CpuFeatures::OfThisMachine());
   auto encoder = vision::CreateTorchEncoder(torch);
