@@ -269,17 +269,16 @@ asio::awaitable<std::optional<Response>> Connection::ReadBody(Parser& parser,
   parser.body_limit(admission.body_limit);
   const auto begin = steady_clock::now();
   while (!parser.is_done()) {
-    const size_t received = parser.get().body().size();
-    if (!charge.GrowTo(received, limits.bodies_in_flight_bytes)) {
-      co_return HttpProblem(503, "Too many uploads at once.", request.request_id);
-    }
     const auto spent = std::chrono::duration_cast<milliseconds>(steady_clock::now() - begin);
-    Arm(TimeFor(limits.body_timeout, received) - spent);
+    Arm(TimeFor(limits.body_timeout, parser.get().body().size()) - spent);
     error_code error;
     co_await http::async_read_some(socket_, buffer_, parser, Into(error));
     const bool expired = expired_;
     Disarm();
     if (error) co_return BodyProblem(error, expired, admission.body_limit, request);
+    if (!charge.GrowTo(parser.get().body().size(), limits.bodies_in_flight_bytes)) {
+      co_return HttpProblem(503, "Too many uploads at once.", request.request_id);
+    }
   }
   body_unread_ = false;
   request.body = std::move(parser.get().body());

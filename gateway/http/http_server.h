@@ -23,7 +23,7 @@ class HttpServer {
     std::string host = "0.0.0.0";  // an address or a name
     uint16_t port = 0;             // 0: any free one
     int threads = 2;               // at least 1
-    HttpLimits limits;
+    HttpLimits limits = {};
   };
 
   // `app` is borrowed until Stop has returned. FAILED_PRECONDITION naming the address when the port
