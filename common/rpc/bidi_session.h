@@ -70,6 +70,8 @@ class ClientSession {
 template <class Request, class Response>
 struct ClientSessionHandler {
   virtual ~ClientSessionHandler() = default;
+  // First, before StartClientSession returns: what is sent in here is sent first.
+  virtual void OnOpen(std::shared_ptr<ClientSession<Request, Response>> /*session*/) {}
   virtual void OnMessage(Response&& response) = 0;
   // Exactly once, last.
   virtual void OnClosed(const grpc::Status& status) = 0;

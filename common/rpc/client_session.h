@@ -35,6 +35,7 @@ class ClientSessionImpl final
     reactor_ = reactor;
     start_(&context_, reactor);
     reactor->AddHold();
+    handler_->OnOpen(this->shared_from_this());
     Apply([](auto& core) { core.Open(); });
     reactor->StartCall();
   }

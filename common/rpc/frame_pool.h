@@ -3,7 +3,7 @@
 //
 // Replicas: every address of every target has one stream. Names are looked up anew about every 5 s
 // and when a stream breaks. A stream opens with Hello and Welcome; `judge` decides whether the
-// replica's model fits. Broken streams come back after 100 ms to 5 s, growing and jittered.
+// replica's model fits. Broken streams come back after 100 ms to 2 s, growing and jittered.
 // Choice: frames of a session go where the rendezvous hash of session_key says, unless that replica
 // has more than 1.25 times the mean outstanding; others go to the less loaded of two at random.
 // Answers: each frame is answered exactly once, with the replica's result or with an error made
@@ -82,8 +82,8 @@ template <class Hop>
 class FramePool {
  public:
   using Options = FramePoolOptions;
-  // Called exactly once for each frame, on a gRPC or pool thread and never from inside Submit or
-  // Cancel, without locks. It must not block: hand work to a thread of yours.
+  // Called exactly once for each frame, on a gRPC or pool thread and never from inside Cancel or,
+  // before Close, Submit; without locks. It must not block: hand work to a thread of yours.
   using Callback = std::function<void(typename Hop::Result)>;
 
   explicit FramePool(Options options);

@@ -1,0 +1,323 @@
+#include "common/rpc/frame_pool.h"
+
+#include "common/error/error.h"
+#include "common/log/log.h"
+#include "common/rpc/frame_pool_impl.h"
+#include "common/rpc/replica_choice.h"
+#include "common/rpc/status.h"
+#include "fmt/format.h"
+
+namespace emotion {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr int kMostCrashes = 2;
+// A frame whose replica broke off waits so long for another, or for the same one to come back.
+constexpr milliseconds kResendGrace{1000};
+constexpr milliseconds kRetryDelay{1000};
+// A replica that fails so many frames in a row is left alone for a while.
+constexpr int kFailuresToEject = 5;
+constexpr std::chrono::seconds kEjection{10};
+
+bool BlamesReplica(int code) {
+  return code == grpc::StatusCode::INTERNAL || code == grpc::StatusCode::UNKNOWN ||
+         code == grpc::StatusCode::DATA_LOSS;
+}
+
+bool SaysDraining(const google::rpc::Status& status) {
+  return status.code() == grpc::StatusCode::UNAVAILABLE &&
+         ReasonOf(FromProtoStatus(status)) == Reason::kDraining;
+}
+
+}  // namespace
+
+template <class Hop>
+uint64_t FramePool<Hop>::Impl::Submit(v1::Frame frame, Callback done) {
+  const auto now = Clock::now();
+  const auto timeout =
+      frame.timeout_ms() > 0
+          ? std::min<milliseconds>(milliseconds(frame.timeout_ms()), std::chrono::hours(24))
+          : options_.default_timeout;
+  Effects effects;
+  uint64_t id = 0;
+  bool closed = false;
+  {
+    MutexLock lock(mutex_);
+    id = ++last_id_;
+    closed = closed_;
+    Ticket& ticket = tickets_[id];
+    ticket.frame = std::move(frame);
+    ticket.done = std::move(done);
+    ticket.deadline = now + timeout;
+    if (closed) {
+      Fail(id, Error(Reason::kDraining, "this process is stopping"), effects);
+    } else {
+      ticket.timer = timers_.At(ticket.deadline, [this, id] { Expire(id); });
+      Effects answers;
+      Dispatch(id, now < grace_until_, answers);
+      // Sending may happen here; an answer (the ticket is gone) must not be given on this stack.
+      if (tickets_.contains(id)) {
+        effects = std::move(answers);
+      } else {
+        timers_.Post([answers = std::move(answers)] { Perform(answers); });
+      }
+    }
+  }
+  Perform(effects);
+  return id;
+}
+
+template <class Hop>
+void FramePool<Hop>::Impl::Cancel(uint64_t id) {
+  Effects effects;
+  {
+    MutexLock lock(mutex_);
+    const auto ticket = tickets_.find(id);
+    if (ticket == tickets_.end()) return;
+    ticket->second.cancelled = true;
+    if (ticket->second.stream) {
+      Withdraw(id, ticket->second, effects);
+    } else {
+      Effects answers;
+      Fail(id, Error(Reason::kCancelled, "cancelled by the caller"), answers);
+      timers_.Post([answers = std::move(answers)] { Perform(answers); });
+    }
+  }
+  Perform(effects);
+}
+
+// Streams that take frames now. Ejected replicas count only when no other is left.
+template <class Hop>
+auto FramePool<Hop>::Impl::Usable() const -> std::vector<std::shared_ptr<Stream>> {
+  std::vector<std::shared_ptr<Stream>> usable;
+  std::vector<std::shared_ptr<Stream>> ejected;
+  const auto now = Clock::now();
+  for (const auto& [address, replica] : replicas_) {
+    if (!replica->stream || replica->stream->phase != Phase::kReady) continue;
+    (replica->ejected_until > now ? ejected : usable).push_back(replica->stream);
+  }
+  // When most fail it is not the replicas' fault.
+  if (usable.size() < ejected.size()) usable.insert(usable.end(), ejected.begin(), ejected.end());
+  return usable;
+}
+
+template <class Hop>
+absl::Status FramePool<Hop>::Impl::NoReplica() const {
+  const PoolState state = CountReplicas();
+  const bool mismatch = state.mismatch > 0;
+  const std::string text =
+      mismatch ? fmt::format("no {} service has the model that is needed ({} have another)",
+                             Hop::kName, state.mismatch)
+               : fmt::format("no {} service can be reached ({} known)", Hop::kName, state.total);
+  return WithRetry(Error(mismatch ? Reason::kModelMismatch : Reason::kNoReplica, text),
+                   kRetryDelay);
+}
+
+template <class Hop>
+void FramePool<Hop>::Impl::Dispatch(uint64_t id, bool may_wait, Effects& effects) {
+  Ticket& ticket = tickets_.at(id);
+  const std::vector<std::shared_ptr<Stream>> streams = Usable();
+  if (streams.empty()) {
+    if (!may_wait) return Fail(id, NoReplica(), effects);
+    const auto until = ticket.crashes > 0 ? Clock::now() + kResendGrace
+                                          : std::max(grace_until_, Clock::now() + kResendGrace);
+    waiting_.push_back(id);
+    timers_.At(until, [this, id] { WaitOver(id); });
+    return;
+  }
+  std::vector<Candidate> candidates;
+  for (const auto& stream : streams) {
+    candidates.push_back(
+        {stream->replica->address_hash, stream->outstanding.size(), stream->window});
+  }
+  const auto choice = ChooseReplica(candidates, ticket.frame.session_key(), Random());
+  if (!choice) {
+    const milliseconds wait(std::max<int64_t>(CountReplicas().queue_wait.count(), 100));
+    const std::string text =
+        fmt::format("all {} services have as many frames as they take", Hop::kName);
+    return Fail(id, WithRetry(Error(Reason::kQueueFull, text), wait), effects);
+  }
+  Assign(id, ticket, streams[*choice], effects);
+}
+
+template <class Hop>
+void FramePool<Hop>::Impl::Assign(uint64_t id, Ticket& ticket,
+                                  const std::shared_ptr<Stream>& stream, Effects& effects) {
+  ticket.stream = stream;
+  stream->outstanding.insert(id);
+  auto request = std::make_shared<Request>();
+  v1::Frame& frame = *request->mutable_frame();
+  frame = ticket.frame;
+  frame.set_frame_id(id);
+  frame.set_attempt(ticket.frame.attempt() + ticket.crashes);
+  const auto left =
+      std::chrono::duration_cast<milliseconds>(ticket.deadline - Clock::now()).count();
+  frame.set_timeout_ms(static_cast<uint32_t>(std::max<int64_t>(left, 1)));
+  // Not sent when the stream broke meanwhile: StreamClosed finds the frame among the outstanding.
+  effects.push_back([session = stream->session, request] { session->Send(std::move(*request)); });
+}
+
+template <class Hop>
+void FramePool<Hop>::Impl::DispatchWaiting(Effects& effects) {
+  for (const uint64_t id : std::exchange(waiting_, {})) {
+    const auto ticket = tickets_.find(id);
+    if (ticket != tickets_.end() && !ticket->second.stream) Dispatch(id, true, effects);
+  }
+}
+
+template <class Hop>
+void FramePool<Hop>::Impl::WaitOver(uint64_t id) {
+  Effects effects;
+  {
+    MutexLock lock(mutex_);
+    const auto ticket = tickets_.find(id);
+    if (ticket != tickets_.end() && !ticket->second.stream) Dispatch(id, false, effects);
+  }
+  Perform(effects);
+}
+
+template <class Hop>
+void FramePool<Hop>::Impl::Expire(uint64_t id) {
+  Effects effects;
+  {
+    MutexLock lock(mutex_);
+    const auto ticket = tickets_.find(id);
+    if (ticket == tickets_.end()) return;
+    if (ticket->second.stream) Withdraw(id, ticket->second, effects);
+    Fail(id, Error(Reason::kDeadline, "the frame's time was up before it was answered"), effects);
+  }
+  Perform(effects);
+}
+
+template <class Hop>
+void FramePool<Hop>::Impl::Withdraw(uint64_t id, const Ticket& ticket, Effects& effects) {
+  auto request = std::make_shared<Request>();
+  request->mutable_cancel()->set_frame_id(id);
+  effects.push_back(
+      [session = ticket.stream->session, request] { session->Send(std::move(*request)); });
+}
+
+template <class Hop>
+void FramePool<Hop>::Impl::Answer(uint64_t id, Result result, Effects& effects) {
+  const auto found = tickets_.find(id);
+  Ticket ticket = std::move(found->second);
+  tickets_.erase(found);
+  timers_.Cancel(ticket.timer);
+  result.set_frame_id(ticket.frame.frame_id());
+  auto shared = std::make_shared<Result>(std::move(result));
+  effects.push_back([done = std::move(ticket.done), shared] { done(std::move(*shared)); });
+}
+
+template <class Hop>
+void FramePool<Hop>::Impl::Fail(uint64_t id, const absl::Status& status, Effects& effects) {
+  Result result;
+  ToProtoStatus(status, result.mutable_status());
+  Answer(id, std::move(result), effects);
+}
+
+template <class Hop>
+void FramePool<Hop>::Impl::TakeResult(const std::shared_ptr<Stream>& stream, Result result,
+                                      Effects& effects) {
+  const uint64_t id = result.frame_id();
+  if (stream->outstanding.erase(id) == 0) return;  // an answer to nothing that was asked
+  Replica& replica = *stream->replica;
+  replica.failures = BlamesReplica(result.status().code()) ? replica.failures + 1 : 0;
+  if (replica.failures >= kFailuresToEject) {
+    replica.failures = 0;
+    replica.ejected_until = Clock::now() + kEjection;
+    LogWarning("replica ejected", {{"service", Hop::kName}, {"replica", replica.address}});
+  }
+  const auto ticket = tickets_.find(id);
+  if (ticket != tickets_.end() && ticket->second.stream == stream) {
+    if (SaysDraining(result.status())) {
+      StartDraining(*stream, effects);
+      Resend(id, /*crashed=*/false, effects);
+    } else {
+      Answer(id, std::move(result), effects);
+    }
+  }
+  EndIfDrained(*stream, effects);
+}
+
+// The frame's stream is lost to it: sends it elsewhere, or answers it.
+template <class Hop>
+void FramePool<Hop>::Impl::Resend(uint64_t id, bool crashed, Effects& effects) {
+  Ticket& ticket = tickets_.at(id);
+  ticket.stream = nullptr;
+  if (ticket.cancelled || closed_) {
+    return Fail(id, Error(Reason::kCancelled, "cancelled by the caller"), effects);
+  }
+  if (crashed && ++ticket.crashes >= kMostCrashes) {
+    if (options_.metrics != nullptr) options_.metrics->Incident(IncidentKind::kFrameRefused);
+    return Fail(id,
+                Error(Reason::kFrameRefused, "two replicas broke off while they had this frame"),
+                effects);
+  }
+  if (crashed && options_.metrics != nullptr) options_.metrics->Incident(IncidentKind::kResend);
+  Dispatch(id, true, effects);
+}
+
+template <class Hop>
+void FramePool<Hop>::Impl::Close() {
+  Effects effects;
+  {
+    MutexLock lock(mutex_);
+    closed_ = true;
+    while (!tickets_.empty()) {
+      Fail(tickets_.begin()->first, Error(Reason::kCancelled, "this process is stopping"), effects);
+    }
+    waiting_.clear();
+    for (const auto& [address, replica] : replicas_) {
+      if (replica->stream && replica->stream->session) {
+        effects.push_back([session = replica->stream->session] { session->Cancel(); });
+      }
+    }
+  }
+  Perform(effects);
+  {
+    MutexLock lock(mutex_);
+    while (open_streams_ > 0) streams_changed_.Wait(mutex_);
+    replicas_.clear();
+  }
+  timers_.Stop();
+  resolver_.reset();
+}
+
+template <class Hop>
+FramePool<Hop>::FramePool(Options options) : impl_(std::make_shared<Impl>(std::move(options))) {
+  impl_->Start();
+}
+template <class Hop>
+FramePool<Hop>::~FramePool() {
+  Close();
+}
+template <class Hop>
+uint64_t FramePool<Hop>::Submit(v1::Frame frame, Callback done) {
+  return impl_->Submit(std::move(frame), std::move(done));
+}
+template <class Hop>
+void FramePool<Hop>::Cancel(uint64_t ticket) {
+  impl_->Cancel(ticket);
+}
+template <class Hop>
+PoolState FramePool<Hop>::State() const {
+  return impl_->State();
+}
+template <class Hop>
+std::vector<std::shared_ptr<grpc::Channel>> FramePool<Hop>::Channels() const {
+  return impl_->Channels();
+}
+template <class Hop>
+void FramePool<Hop>::Rejudge() {
+  impl_->Rejudge();
+}
+template <class Hop>
+void FramePool<Hop>::Close() {
+  impl_->Close();
+}
+
+template class FramePool<EmbedHop>;
+template class FramePool<PredictHop>;
+
+}  // namespace emotion
