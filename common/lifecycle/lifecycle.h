@@ -13,6 +13,7 @@
 #pragma once
 
 #include <chrono>
+#include <optional>
 #include <string_view>
 #include <thread>
 
@@ -44,6 +45,8 @@ class StopSignals {
   void RequestStop();
 
  private:
+  std::optional<StopRequest> Poll(int timeout_ms);
+
   int signal_fd_ = -1;
   int request_fd_ = -1;
 };
