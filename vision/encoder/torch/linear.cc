@@ -24,10 +24,16 @@ at::Tensor AsImage(const at::Tensor& x) {
   return x.reshape({1, x.size(0), 1, x.size(1)}).permute({0, 3, 1, 2});
 }
 
-at::Tensor LinearByConvolution(const at::Tensor& x, const at::Tensor& weight,
-                               const at::Tensor& bias) {
+// x [rows, groups * in], weight [groups * out, in] -> [rows, groups * out].
+at::Tensor Convolve(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                    int64_t groups) {
   const auto kernel = weight.reshape({weight.size(0), weight.size(1), 1, 1});
-  return at::conv2d(AsImage(x), kernel, bias)
+  const int64_t stride[] = {1, 1};
+  const int64_t padding[] = {0, 0};
+  // A dilation means nothing to a kernel of one, but without it LibTorch keeps such a kernel from
+  // oneDNN where it has one thread.
+  const int64_t dilation[] = {1, 2};
+  return at::conv2d(AsImage(x), kernel, bias, stride, at::IntArrayRef(padding), dilation, groups)
       .permute({0, 2, 3, 1})
       .reshape({x.size(0), weight.size(0)});
 }
@@ -35,11 +41,8 @@ at::Tensor LinearByConvolution(const at::Tensor& x, const at::Tensor& weight,
 // All batches in one call, as groups of one convolution: small products are not worth a call each.
 at::Tensor MatmulByGroups(const at::Tensor& a, const at::Tensor& b) {
   const int64_t batch = a.size(0), m = a.size(1), k = a.size(2), n = b.size(1);
-  const auto image = AsImage(a.permute({1, 0, 2}).reshape({m, batch * k}));
-  const int64_t one[] = {1, 1}, none[] = {0, 0};
-  return at::conv2d(image, b.reshape({batch * n, k, 1, 1}), {}, one, at::IntArrayRef(none), one,
-                    batch)
-      .permute({0, 2, 3, 1})
+  const auto rows = a.permute({1, 0, 2}).reshape({m, batch * k});
+  return Convolve(rows, b.reshape({batch * n, k}), {}, batch)
       .reshape({m, batch, n})
       .permute({1, 0, 2});
 }
@@ -47,7 +50,7 @@ at::Tensor MatmulByGroups(const at::Tensor& a, const at::Tensor& b) {
 at::Tensor MatmulOneByOne(const at::Tensor& a, const at::Tensor& b) {
   std::vector<at::Tensor> products;
   for (int64_t i = 0; i < a.size(0); ++i) {
-    products.push_back(LinearByConvolution(a[i], b[i], {}));
+    products.push_back(Convolve(a[i], b[i], {}, 1));
   }
   return at::stack(products);
 }
@@ -55,7 +58,7 @@ at::Tensor MatmulOneByOne(const at::Tensor& a, const at::Tensor& b) {
 }  // namespace
 
 at::Tensor Linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
-  if (ByConvolution(x)) return LinearByConvolution(x, weight, bias);
+  if (ByConvolution(x)) return Convolve(x, weight, bias, 1);
   return at::linear(x, weight, bias);
 }
 

@@ -1,9 +1,6 @@
 #include "vision/encoder/torch/tower.h"
 
-#include <algorithm>
-#include <cmath>
 #include <map>
-#include <numeric>
 #include <utility>
 
 #include <ATen/TensorOperators.h>
@@ -11,18 +8,16 @@
 #include <ATen/ops/gelu.h>
 #include <ATen/ops/rsqrt.h>
 #include <ATen/ops/silu.h>
-#include <ATen/ops/softmax.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/tensor.h>
 
+#include "vision/encoder/torch/attention.h"
 #include "vision/encoder/torch/linear.h"
 
 namespace emotion::vision {
 namespace {
 
 constexpr double kNormEpsilon = 1e-6;
-// Attention scores held at once (fp32: 256 MB). A large image attends in slices of its queries.
-constexpr int64_t kMaxScores = int64_t{1} << 26;
 
 bool IsIdentity(const std::vector<int64_t>& order) {
   for (size_t i = 0; i < order.size(); ++i) {
@@ -79,55 +74,6 @@ at::Tensor Rotate(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& 
   return (wide * cos + turned * sin).to(x.scalar_type());
 }
 
-// q, k [batch, n, d], v_t [batch, d, n] -> [batch, n, d].
-at::Tensor Attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v_t) {
-  const double scale = 1.0 / std::sqrt(static_cast<double>(q.size(2)));
-  const auto scores = MatmulTransposed(q, k) * scale;
-  const auto shares = at::softmax(scores, -1, at::kFloat).to(q.scalar_type());
-  return MatmulTransposed(shares, v_t);
-}
-
-// The same, in slices of batch and queries where all scores at once would be too many.
-at::Tensor AttendInSlices(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v_t) {
-  const int64_t batch = q.size(0);
-  const int64_t n = q.size(1);
-  if (batch * n * n <= kMaxScores) return Attend(q, k, v_t);
-  const int64_t batches = std::clamp<int64_t>(kMaxScores / (n * n), 1, batch);
-  const int64_t queries = std::clamp<int64_t>(kMaxScores / (batches * n), 1, n);
-  std::vector<at::Tensor> parts;
-  for (int64_t i = 0; i < batch; i += batches) {
-    const int64_t size = std::min(batches, batch - i);
-    const auto part_k = k.narrow(0, i, size);
-    const auto part_v = v_t.narrow(0, i, size);
-    std::vector<at::Tensor> rows;
-    for (int64_t j = 0; j < n; j += queries) {
-      const auto part_q = q.narrow(0, i, size).narrow(1, j, std::min(queries, n - j));
-      rows.push_back(Attend(part_q, part_k, part_v));
-    }
-    parts.push_back(at::cat(rows, 1));
-  }
-  return at::cat(parts, 0);
-}
-
-// qkv [3, patches, heads, head_dim], rotated -> [patches, heads * head_dim] in the group's order.
-at::Tensor AttendGroup(const SegmentGroup& group, const at::Tensor& q, const at::Tensor& k,
-                       const at::Tensor& v) {
-  const int64_t heads = q.size(1);
-  const int64_t dim = q.size(2);
-  const auto pick = [&](const at::Tensor& x) {
-    const auto mine = group.patches.defined() ? x.index_select(0, group.patches) : x;
-    return mine.reshape({group.count, group.length, heads, dim});
-  };
-  const auto per_head = [&](const at::Tensor& x) {
-    return pick(x).permute({0, 2, 1, 3}).reshape({group.count * heads, group.length, dim});
-  };
-  const auto v_t = pick(v).permute({0, 2, 3, 1}).reshape({group.count * heads, dim, group.length});
-  return AttendInSlices(per_head(q), per_head(k), v_t)
-      .reshape({group.count, heads, group.length, dim})
-      .permute({0, 2, 1, 3})
-      .reshape({group.count * group.length, heads * dim});
-}
-
 at::Tensor Attention(const VisionConfig& config, const BlockWeights& block, const BatchPlan& plan,
                      const SegmentPlan& segments, const at::Tensor& x) {
   const auto qkv = Linear(x, block.qkv.weight, block.qkv.bias)
@@ -135,12 +81,7 @@ at::Tensor Attention(const VisionConfig& config, const BlockWeights& block, cons
   const auto q = Rotate(qkv.select(1, 0), plan.cos, plan.sin);
   const auto k = Rotate(qkv.select(1, 1), plan.cos, plan.sin);
   const auto v = qkv.select(1, 2);
-  std::vector<at::Tensor> outputs;
-  for (const SegmentGroup& group : segments.groups) {
-    outputs.push_back(AttendGroup(group, q, k, v));
-  }
-  auto attended = outputs.size() == 1 ? outputs[0] : at::cat(outputs, 0);
-  if (segments.restore.defined()) attended = attended.index_select(0, segments.restore);
+  const auto attended = AttendSegments(segments, q, k, v);
   return Linear(attended, block.proj.weight, block.proj.bias);
 }
 
