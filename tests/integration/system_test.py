@@ -1,0 +1,252 @@
+#!/usr/bin/env python3
+"""The built programs as a user runs them: one process and three, over HTTP, on a real photograph.
+
+Standard library only. Usage: system_test.py BIN_DIR SOURCE_DIR
+"""
+
+import base64
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import unittest
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+BIN = Path(sys.argv[1] if len(sys.argv) > 1 else "build/release/bin").resolve()
+SOURCE = Path(sys.argv[2] if len(sys.argv) > 2 else ".").resolve()
+FACE = (SOURCE / "tests/data/images/astronaut_face.jpg").read_bytes()
+PHOTO = (SOURCE / "tests/data/images/astronaut.jpg").read_bytes()
+STATES = ["Boredom", "Engagement", "Confusion", "Frustration"]
+
+
+class Process:
+    """A program of ours, ready; its first line on stdout says where it listens."""
+
+    def __init__(self, program, *arguments):
+        self.log = tempfile.TemporaryFile("w+")
+        self.child = subprocess.Popen([BIN / program, *arguments], stdout=subprocess.PIPE, stderr=self.log, text=True)
+        self.ready_line = self.child.stdout.readline()
+        if not self.ready_line:
+            raise AssertionError(f"{program} did not start:\n{self.log_text()}")
+
+    def address(self, name):
+        return re.search(name + r" (\S+)", self.ready_line).group(1)
+
+    def log_text(self):
+        self.log.seek(0)
+        return self.log.read()
+
+    def maps(self):
+        return Path(f"/proc/{self.child.pid}/maps").read_text()
+
+    def stop(self):
+        """SIGINT drains without the delay that load balancers need."""
+        self.child.send_signal(signal.SIGINT)
+        code = self.child.wait(timeout=30)
+        self.child.stdout.close()
+        self.log.close()
+        return code
+
+
+def call(url, body=None, **headers):
+    request = urllib.request.Request(url, data=body, headers={k.replace("_", "-"): v for k, v in headers.items()})
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.status, dict(answer.headers), answer.read()
+    except urllib.error.HTTPError as error:
+        return error.code, dict(error.headers), error.read()
+
+
+def predict(base, image, **headers):
+    status, _, body = call(f"{base}/v1/predict", image, Content_Type="image/jpeg", **headers)
+    assert status == 200, body
+    return body
+
+
+def raw_predictions(body):
+    """The bytes of the member `predictions`, untouched by any parser."""
+    text = body.decode()
+    start = text.index('"predictions":')
+    end = text.index('"processing_time_ms"')
+    return text[start:end]
+
+
+class OneProcess(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.serve = Process("emotion", "serve", "--api-host=127.0.0.1", "--api-port=0",
+                            "--embedding-listen=127.0.0.1:0", "--classifier-listen=127.0.0.1:0")
+        cls.base = cls.serve.address("at")
+
+    @classmethod
+    def tearDownClass(cls):
+        assert cls.serve.stop() == 0
+
+    def test_a_photograph_gives_four_states(self):
+        answer = json.loads(predict(self.base, PHOTO))
+        self.assertEqual(list(answer["predictions"]), STATES)
+        for state in STATES:
+            prediction = answer["predictions"][state]
+            self.assertEqual(prediction["category"], state)
+            self.assertEqual(len(prediction["probabilities"]), 4)
+            self.assertAlmostEqual(sum(prediction["probabilities"]), 1, places=5)
+            self.assertEqual(prediction["confidence"], max(prediction["probabilities"]))
+            self.assertEqual(prediction["probabilities"][prediction["level"]], prediction["confidence"])
+        self.assertIs(answer["demo"], True)
+
+    def test_the_guides_request_works_as_it_was_written(self):
+        body = json.dumps({"image": base64.b64encode(FACE).decode(), "session_id": "user123"}).encode()
+        status, headers, answer = call(f"{self.base}/predict", body, Content_Type="application/json")
+        self.assertEqual(status, 200)
+        self.assertEqual(headers["Cache-Control"], "no-store")
+        self.assertEqual(list(json.loads(answer)["predictions"]), STATES)
+
+    def test_the_same_bytes_are_answered_from_the_cache_with_the_same_numbers(self):
+        image = FACE + b"a tail that no other test sends"
+        first, second = (json.loads(predict(self.base, image, X_Session_Id="cache-test")) for _ in range(2))
+        self.assertEqual((first["cache"], first["cached"]), ("miss", False))
+        self.assertEqual((second["cache"], second["cached"]), ("exact", True))
+        self.assertEqual(first["predictions"], second["predictions"])
+
+    def test_a_batch_answers_each_image_and_a_bad_one_fails_alone(self):
+        images = [base64.b64encode(x).decode() for x in (FACE, b"not an image", PHOTO)]
+        status, _, body = call(f"{self.base}/predict/batch", json.dumps({"images": images}).encode(),
+                               Content_Type="application/json")
+        self.assertEqual(status, 200)
+        answer = json.loads(body)
+        self.assertEqual(answer["failed"], 1)
+        self.assertEqual([x["index"] for x in answer["results"]], [0, 1, 2])
+        self.assertEqual(answer["results"][1]["error"]["reason"], "IMAGE_UNSUPPORTED")
+        self.assertEqual(list(answer["results"][2]["predictions"]), STATES)
+
+    def test_errors_are_problem_documents(self):
+        status, headers, body = call(f"{self.base}/v1/predict", b"GIF89a not an image", Content_Type="image/jpeg")
+        problem = json.loads(body)
+        self.assertEqual(status, 415)
+        self.assertEqual(headers["Content-Type"], "application/problem+json")
+        self.assertEqual((problem["status"], problem["reason"]), (415, "IMAGE_UNSUPPORTED"))
+        self.assertTrue(problem["request_id"])
+
+    def test_health_model_metrics_page_and_description_answer(self):
+        health = json.loads(call(f"{self.base}/health")[2])
+        self.assertEqual((health["status"], health["demo"]), ("ok", True))
+        self.assertEqual(call(f"{self.base}/health/ready")[0], 200)
+        card = json.loads(call(f"{self.base}/v1/model")[2])
+        self.assertIs(card["demo"], True)
+        metrics = call(f"{self.base}/metrics")[2].decode()
+        for name in ("emotion_requests_total", "emotion_queue_frames", "emotion_cache_lookups_total"):
+            self.assertIn(name, metrics)
+        self.assertIn(b"<html", call(f"{self.base}/")[2])
+        self.assertEqual(json.loads(call(f"{self.base}/openapi.json")[2])["openapi"][:3], "3.1")
+
+    def test_a_session_is_forgotten(self):
+        image = FACE + b"a tail of the deletion test"
+        predict(self.base, image, X_Session_Id="to-forget")
+        request = urllib.request.Request(f"{self.base}/v1/sessions/to-forget", method="DELETE")
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            self.assertEqual(answer.status, 204)
+        again = json.loads(predict(self.base, image, X_Session_Id="to-forget"))
+        self.assertEqual(again["cache"], "miss")
+
+    def test_the_command_line_predicts_through_both_doors(self):
+        with tempfile.NamedTemporaryFile(suffix=".jpg") as file:
+            file.write(FACE)
+            file.flush()
+            grpc = self.serve.address("classifier")
+            answers = [json.loads(subprocess.run([BIN / "emotion", "predict", "--server", server, file.name],
+                                                 check=True, capture_output=True, text=True).stdout)
+                       for server in (self.base, grpc)]
+        self.assertEqual(answers[0]["predictions"], answers[1]["predictions"])
+        health = subprocess.run([BIN / "emotion", "health", "--server", self.base], capture_output=True, text=True)
+        self.assertEqual(health.returncode, 0, health.stderr)
+
+    def test_the_guides_start_up_lines_are_in_the_log(self):
+        log = self.serve.log_text()
+        for line in ("Starting up - loading models...", "Loading Qwen2.5-VL model...",
+                     "Vision model loaded with dtype:", "Loaded classifier for Boredom (Val F1: 0.",
+                     "Models loaded successfully"):
+            self.assertIn(line, log)
+
+
+class ThreeProcesses(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.embedding = Process("emotion-embedding", "--embedding-listen=127.0.0.1:0", "--metrics-listen=127.0.0.1:0")
+        cls.classifier = Process("emotion-classifier", "--classifier-listen=127.0.0.1:0", "--metrics-listen=127.0.0.1:0",
+                                 "--embedding-targets=" + cls.embedding.address("grpc"))
+        cls.gateway = Process("emotion-gateway", "--api-host=127.0.0.1", "--api-port=0",
+                              "--classifier-targets=" + cls.classifier.address("grpc"))
+        cls.base = cls.gateway.address("at")
+
+    @classmethod
+    def tearDownClass(cls):
+        for process in (cls.gateway, cls.classifier, cls.embedding):
+            assert process.stop() == 0
+
+    def test_three_processes_answer_as_one_byte_for_byte(self):
+        serve = Process("emotion", "serve", "--api-host=127.0.0.1", "--api-port=0", "--precision=fp32",
+                        "--embedding-listen=127.0.0.1:0", "--classifier-listen=127.0.0.1:0")
+        for image in (FACE, PHOTO):
+            one = predict(serve.address("at"), image, Cache_Control="no-store")
+            three = predict(self.base, image, Cache_Control="no-store")
+            self.assertEqual(raw_predictions(one), raw_predictions(three))
+            self.assertEqual(json.loads(one)["model"], json.loads(three)["model"])
+        self.assertEqual(serve.stop(), 0)
+
+    def test_only_the_encoders_process_maps_libtorch(self):
+        self.assertIn("libtorch_cpu", self.embedding.maps())
+        for process in (self.classifier, self.gateway):
+            self.assertNotRegex(process.maps(), r"libtorch|libc10")
+
+    def test_each_process_shows_its_own_metrics_and_readiness(self):
+        for process in (self.embedding, self.classifier):
+            base = "http://" + process.address("metrics")
+            self.assertEqual(call(f"{base}/health/ready")[0], 200)
+            self.assertIn(b"emotion_build_info", call(f"{base}/metrics")[2])
+
+    def test_without_an_encoder_the_gateway_says_so_and_stays_up(self):
+        classifier = Process("emotion-classifier", "--classifier-listen=127.0.0.1:0", "--metrics-listen=127.0.0.1:0",
+                             "--embedding-targets=127.0.0.1:1")
+        gateway = Process("emotion-gateway", "--api-host=127.0.0.1", "--api-port=0",
+                          "--classifier-targets=" + classifier.address("grpc"))
+        status, headers, body = call(f"{gateway.address('at')}/v1/predict", FACE, Content_Type="image/jpeg")
+        self.assertEqual((status, json.loads(body)["reason"]), (503, "NO_REPLICA"))
+        self.assertIn("Retry-After", headers)
+        self.assertEqual(call(f"{gateway.address('at')}/health/ready")[0], 200)
+        self.assertEqual(json.loads(call(f"{gateway.address('at')}/health")[2])["status"], "degraded")
+        self.assertEqual(gateway.stop(), 0)
+        self.assertEqual(classifier.stop(), 0)
+
+
+class WrongStarts(unittest.TestCase):
+    def fails(self, *arguments, **environment):
+        done = subprocess.run([BIN / "emotion", *arguments], capture_output=True, text=True, timeout=60,
+                              env={**os.environ, **environment})
+        return done.returncode, done.stderr
+
+    def test_wrong_configuration_ends_the_start_and_is_named(self):
+        for arguments, environment, named in (
+                (["serve", "--no-such-flag=1"], {}, "no-such-flag"),
+                (["serve"], {"EMOTION_BATCHSIZE": "4"}, "EMOTION_BATCHSIZE"),
+                (["serve"], {"BATCH_SIZE": "many"}, "BATCH_SIZE"),
+                (["serve"], {"REDIS_PORT": "tcp://10.0.0.1:6379"}, "REDIS_PORT"),
+                (["nonsense"], {}, "nonsense"),
+                (["predict", "--no-such-flag"], {}, "no-such-flag")):
+            code, errors = self.fails(*arguments, **environment)
+            self.assertEqual(code, 2, errors)
+            self.assertIn(named, errors)
+
+    def test_missing_models_end_the_start_with_what_to_do(self):
+        with tempfile.TemporaryDirectory() as empty:
+            code, errors = self.fails("serve", "--api-port=0", f"--models-dir={empty}")
+        self.assertNotEqual(code, 0)
+        self.assertIn("MODELS_DIR", errors)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=[sys.argv[0], "-v"])
