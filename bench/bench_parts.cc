@@ -1,0 +1,82 @@
+// What one frame costs, part by part, on this machine with the demo model (and, where
+// EMOTION_BENCH_MODEL names a folder, with that encoder). `make bench` runs it.
+#include <benchmark/benchmark.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
+#include <string>
+
+#include "common/hash/sha256.h"
+#include "heads/head_bank.h"
+#include "vision/encoder/torch/torch_encoder.h"
+#include "vision/preprocess/image_preparer.h"
+#include "vision/preprocess/resize_bicubic.h"
+
+namespace emotion {
+namespace {
+
+const std::string kSource = EMOTION_SOURCE_DIR;
+
+std::string ReadImage(const std::string& name) {
+  std::ifstream in(kSource + "/tests/data/images/" + name, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+vision::ImagePreparer Preparer() {
+  return vision::ImagePreparer({.config = {}, .limits = {}});
+}
+
+void ContentKey(benchmark::State& state) {
+  const std::string image = ReadImage("astronaut_face.jpg");
+  for (auto _ : state) benchmark::DoNotOptimize(Sha256().Field(image).Finish());
+}
+BENCHMARK(ContentKey);
+
+void DecodeResizeAndPatch(benchmark::State& state, const std::string& name) {
+  const std::string image = ReadImage(name);
+  const vision::ImagePreparer preparer = Preparer();
+  for (auto _ : state) {
+    auto prepared = preparer.Prepare(std::string_view(image), vision::PrepareOptions());
+    if (!prepared.ok()) state.SkipWithError(prepared.status().ToString().c_str());
+    benchmark::DoNotOptimize(prepared);
+  }
+}
+BENCHMARK_CAPTURE(DecodeResizeAndPatch, face_112, std::string("astronaut_face.jpg"));
+BENCHMARK_CAPTURE(DecodeResizeAndPatch, photo_512, std::string("astronaut.jpg"));
+
+void FourHeads(benchmark::State& state) {
+  const auto bank = heads::HeadBank::Load(kSource + "/models/demo/classifiers");
+  if (!bank.ok()) {
+    state.SkipWithError(bank.status().ToString().c_str());
+    return;
+  }
+  const std::vector<float> embedding(static_cast<size_t>((*bank)->input_dim()), 0.1F);
+  for (auto _ : state) benchmark::DoNotOptimize((*bank)->Classify(embedding));
+}
+BENCHMARK(FourHeads);
+
+// Milliseconds per face at the batch size of the argument.
+void Encode(benchmark::State& state) {
+  const char* named = std::getenv("EMOTION_BENCH_MODEL");
+  const std::string directory = named != nullptr ? named : kSource + "/models/demo/encoder";
+  auto encoder = vision::CreateTorchEncoder({.directory = directory});
+  const std::string image = ReadImage("astronaut_face.jpg");
+  const auto prepared = Preparer().Prepare(std::string_view(image), vision::PrepareOptions());
+  if (!encoder.ok() || !prepared.ok()) {
+    state.SkipWithError("the encoder or the image does not load");
+    return;
+  }
+  const std::vector<const vision::Patches*> batch(static_cast<size_t>(state.range(0)),
+                                                  &prepared->patches);
+  for (auto _ : state) benchmark::DoNotOptimize((*encoder)->Encode(batch));
+  state.counters["ms_per_face"] =
+      benchmark::Counter(static_cast<double>(state.range(0)) * 1e-3,
+                         benchmark::Counter::kIsIterationInvariantRate | benchmark::Counter::kInvert);
+}
+BENCHMARK(Encode)->Arg(1)->Arg(4)->UseRealTime()->Unit(benchmark::kMillisecond);
+
+}  // namespace
+}  // namespace emotion
+
+BENCHMARK_MAIN();

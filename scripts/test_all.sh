@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# The slow proofs: everything of `make test`, then slow tests, sanitizers, fuzzing, and the
+# independent clients and reference implementations (Python, see scripts/oracles.sh).
+#
+#   scripts/test_all.sh [STEP...]     steps: test slow asan tsan fuzz oracles; default: all
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+oracles=${ORACLES:-.oracles}
+bin=build/release/bin
+
+step_test() {
+  scripts/build.sh release
+  scripts/test.sh
+}
+
+step_slow() {
+  ctest --preset release -L slow
+}
+
+# Programs of ours stay in release: the page and the whole-system test run there.
+step_asan() {
+  scripts/build.sh asan
+  ctest --preset asan -LE 'slow|system'
+}
+
+# LibTorch's OpenMP barriers are invisible to the thread sanitizer: its users are left out.
+step_tsan() {
+  scripts/build.sh tsan
+  ctest --preset tsan -LE 'slow|system|torch'
+}
+
+step_fuzz() {
+  scripts/fuzz.sh 60
+}
+
+step_oracles() {
+  "$oracles/bin/python" tests/parity/embed_oracle.py "$bin/emotion"
+  "$oracles/bin/python" tests/parity/check_written_head.py
+  "$oracles/bin/python" tests/interop/run_grpcio_client.py "$bin/emotion"
+}
+
+steps=("$@")
+[ ${#steps[@]} -gt 0 ] || steps=(test slow asan tsan fuzz oracles)
+for step in "${steps[@]}"; do
+  echo "== $step"
+  "step_$step"
+done
+echo "All of ${steps[*]} passed"
