@@ -1,5 +1,5 @@
 // What one frame costs, part by part, on this machine with the demo model (and, where
-// EMOTION_BENCH_MODEL names a folder, with that encoder). `make bench` runs it.
+// BENCH_MODEL names a folder, with that encoder). `make bench` runs it.
 #include <benchmark/benchmark.h>
 
 #include <cstdlib>
@@ -58,7 +58,7 @@ BENCHMARK(FourHeads);
 
 // Milliseconds per face at the batch size of the argument.
 void Encode(benchmark::State& state) {
-  const char* named = std::getenv("EMOTION_BENCH_MODEL");
+  const char* named = std::getenv("BENCH_MODEL");
   const std::string directory = named != nullptr ? named : kSource + "/models/demo/encoder";
   auto encoder = vision::CreateTorchEncoder({.directory = directory});
   const std::string image = ReadImage("astronaut_face.jpg");

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Measures the parts of one frame on this machine (Google Benchmark); more arguments go to it, such
-# as --benchmark_filter=Encode. EMOTION_BENCH_MODEL=DIR measures another encoder than the demo's.
+# as --benchmark_filter=Encode. BENCH_MODEL=DIR measures another encoder than the demo's.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
