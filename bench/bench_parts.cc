@@ -1,11 +1,11 @@
 // What one frame costs, part by part, on this machine with the demo model (and, where
 // BENCH_MODEL names a folder, with that encoder). `make bench` runs it.
-#include <benchmark/benchmark.h>
-
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
 #include <string>
+
+#include <benchmark/benchmark.h>
 
 #include "common/hash/sha256.h"
 #include "heads/head_bank.h"
@@ -23,9 +23,7 @@ std::string ReadImage(const std::string& name) {
   return {std::istreambuf_iterator<char>(in), {}};
 }
 
-vision::ImagePreparer Preparer() {
-  return vision::ImagePreparer({.config = {}, .limits = {}});
-}
+vision::ImagePreparer Preparer() { return vision::ImagePreparer({.config = {}, .limits = {}}); }
 
 void ContentKey(benchmark::State& state) {
   const std::string image = ReadImage("astronaut_face.jpg");
@@ -70,9 +68,9 @@ void Encode(benchmark::State& state) {
   const std::vector<const vision::Patches*> batch(static_cast<size_t>(state.range(0)),
                                                   &prepared->patches);
   for (auto _ : state) benchmark::DoNotOptimize((*encoder)->Encode(batch));
-  state.counters["ms_per_face"] =
-      benchmark::Counter(static_cast<double>(state.range(0)) * 1e-3,
-                         benchmark::Counter::kIsIterationInvariantRate | benchmark::Counter::kInvert);
+  state.counters["ms_per_face"] = benchmark::Counter(
+      static_cast<double>(state.range(0)) * 1e-3,
+      benchmark::Counter::kIsIterationInvariantRate | benchmark::Counter::kInvert);
 }
 BENCHMARK(Encode)->Arg(1)->Arg(4)->UseRealTime()->Unit(benchmark::kMillisecond);
 

@@ -1,8 +1,8 @@
 #include "cli/command_line.h"
 
-#include <fmt/format.h>
-
 #include <cstdio>
+
+#include <fmt/format.h>
 
 namespace emotion::cli {
 

@@ -1,8 +1,9 @@
 // CLI11 as our verbs use it: exit code 2 for wrong usage, one-line errors.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <functional>
+
+#include <CLI/CLI.hpp>
 
 #include "cli/verbs.h"
 

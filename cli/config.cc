@@ -1,7 +1,7 @@
 // emotion config show: the settings in force and where each comes from.
-#include <fmt/format.h>
-
 #include <algorithm>
+
+#include <fmt/format.h>
 
 #include "cli/command_line.h"
 #include "cli/verbs.h"

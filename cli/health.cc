@@ -12,8 +12,8 @@ int RunHealth(Arguments arguments) {
   bool ready = false;
   CLI::App app("Asks a gateway how it is. Exit code 0 when it serves, 1 when not.",
                "emotion health");
-  app.add_option("--server", server, "gateway, or the metrics address of another process",
-                 /*defaulted=*/true);
+  app.add_option("--server", server, "gateway, or the metrics address of another process")
+      ->capture_default_str();
   app.add_flag("--ready", ready, "ask only whether this process can serve");
   return ParseAndRun(app, arguments, [&] {
     const auto answer = Fetch({.url = server + (ready ? "/health/ready" : "/health"),

@@ -1,9 +1,9 @@
 #include "cli/http_client.h"
 
+#include <memory>
+
 #include <curl/curl.h>
 #include <fmt/format.h>
-
-#include <memory>
 
 namespace emotion::cli {
 namespace {
@@ -46,8 +46,7 @@ absl::StatusOr<HttpResponse> Fetch(const HttpRequest& request) {
   }
   const CURLcode code = curl_easy_perform(curl.get());
   if (code != CURLE_OK) {
-    return absl::UnavailableError(
-        fmt::format("{}: {}", request.url, curl_easy_strerror(code)));
+    return absl::UnavailableError(fmt::format("{}: {}", request.url, curl_easy_strerror(code)));
   }
   curl_easy_getinfo(curl.get(), CURLINFO_RESPONSE_CODE, &response.status);
   return response;

@@ -1,8 +1,5 @@
 // `emotion`: one command for people and scripts. Finds the verb and runs it; verbs that link
 // LibTorch are programs of their own (emotion-<verb>, beside this one), which it becomes.
-#include <fmt/format.h>
-#include <unistd.h>
-
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -10,6 +7,9 @@
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include <fmt/format.h>
+#include <unistd.h>
 
 #include "cli/verbs.h"
 #include "common/models/model_location.h"

@@ -1,7 +1,8 @@
-// emotion model info DIR | random DIR: look into an encoder's folder, or make one of random weights.
-#include <fmt/format.h>
-
+// emotion model info DIR | random DIR: look into an encoder's folder, or make one of random
+// weights.
 #include <map>
+
+#include <fmt/format.h>
 
 #include "cli/command_line.h"
 #include "cli/progress_bar.h"
@@ -41,8 +42,8 @@ int Info(const std::string& directory) {
              fmt::join(vision.fullatt_block_indexes, ", "));
   fmt::print("images          {} to {} pixels\n", summary->preprocessing.min_pixels,
              summary->preprocessing.max_pixels);
-  fmt::print("parameters      {:.2f} million, {}\n",
-             static_cast<double>(summary->parameters) / 1e6, Mebibytes(summary->bytes));
+  fmt::print("parameters      {:.2f} million, {}\n", static_cast<double>(summary->parameters) / 1e6,
+             Mebibytes(summary->bytes));
   fmt::print("tensors         {}, prefix \"{}\"\n", Joined(summary->dtypes), summary->prefix);
   for (const vision::FileSummary& file : summary->files) {
     fmt::print("file            {}  {}\n", file.path, Mebibytes(file.bytes));
@@ -67,9 +68,10 @@ int Random(const std::string& directory, const std::string& size, uint64_t seed)
   const absl::Status written = vision::WriteRandomCheckpoint(options);
   bar.End();
   if (!written.ok()) return Fail(std::string(written.message()));
-  fmt::print("{}: random weights in the sizes of {}, for benchmarks; what it computes means "
-             "nothing\n",
-             directory, size);
+  fmt::print(
+      "{}: random weights in the sizes of {}, for benchmarks; what it computes means "
+      "nothing\n",
+      directory, size);
   return kExitDone;
 }
 
@@ -87,8 +89,8 @@ int RunModel(Arguments arguments) {
       ->required();
   CLI::App& random = *app.add_subcommand("random", "write a checkpoint of random weights");
   random.add_option("directory", directory, "an empty or new folder")->required();
-  random.add_option("--size", size, "tiny, 3b, 7b, 32b or 72b", /*defaulted=*/true);
-  random.add_option("--seed", seed, "equal seeds give equal files", /*defaulted=*/true);
+  random.add_option("--size", size, "tiny, 3b, 7b, 32b or 72b")->capture_default_str();
+  random.add_option("--seed", seed, "equal seeds give equal files")->capture_default_str();
   return ParseAndRun(app, arguments, [&] {
     return info.parsed() ? Info(directory) : Random(directory, size, seed);
   });

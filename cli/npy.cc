@@ -1,9 +1,9 @@
 #include "cli/npy.h"
 
-#include <fmt/format.h>
-
 #include <fstream>
 #include <string>
+
+#include <fmt/format.h>
 
 namespace emotion::cli {
 namespace {
@@ -12,8 +12,8 @@ namespace {
 std::string Header(size_t rows, size_t columns) {
   constexpr size_t kAlignment = 64;
   constexpr size_t kPrefixBytes = 10;
-  std::string text = fmt::format(
-      "{{'descr': '<f4', 'fortran_order': False, 'shape': ({}, {}), }}", rows, columns);
+  std::string text =
+      fmt::format("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}, {}), }}", rows, columns);
   const size_t unpadded = kPrefixBytes + text.size() + 1;
   text.append((kAlignment - unpadded % kAlignment) % kAlignment, ' ');
   text.push_back('\n');

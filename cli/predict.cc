@@ -1,11 +1,11 @@
 // emotion predict [--server ADDRESS] IMAGE...: one JSON line per image, fields as REST.
 //
 // HOST:PORT is a classifier service (gRPC), http(s)://... a gateway; both answer the same.
-#include <fmt/format.h>
-#include <grpcpp/client_context.h>
-
 #include <chrono>
 #include <optional>
+
+#include <fmt/format.h>
+#include <grpcpp/client_context.h>
 
 #include "cli/command_line.h"
 #include "cli/http_client.h"
@@ -38,9 +38,9 @@ absl::StatusOr<std::string> PredictByGrpc(v1::ClassifierService::Stub& stub, std
 }
 
 absl::StatusOr<std::string> PredictByHttp(const std::string& server, std::string image) {
-  const std::string type = image.starts_with("\x89PNG")  ? "image/png"
-                           : image.starts_with("RIFF")   ? "image/webp"
-                                                         : "image/jpeg";
+  const std::string type = image.starts_with("\x89PNG") ? "image/png"
+                           : image.starts_with("RIFF")  ? "image/webp"
+                                                        : "image/jpeg";
   auto answer = Fetch({.url = server + "/v1/predict",
                        .headers = {"Content-Type: " + type},
                        .body = std::move(image),
@@ -59,8 +59,8 @@ int Predict(const std::string& server, const std::vector<std::string>& files) {
     absl::StatusOr<std::string> line = image.status();
     if (image.ok() && image->empty()) line = absl::InvalidArgumentError("the file is empty");
     if (image.ok() && !image->empty()) {
-      line = stub ? PredictByGrpc(*stub, *std::move(image))
-                  : PredictByHttp(server, *std::move(image));
+      line =
+          stub ? PredictByGrpc(*stub, *std::move(image)) : PredictByHttp(server, *std::move(image));
     }
     if (line.ok()) {
       fmt::print("{}\n", *line);
@@ -79,8 +79,8 @@ int RunPredict(Arguments arguments) {
   CLI::App app("Scores images: one line of JSON for each, as POST /v1/predict answers.",
                "emotion predict");
   app.add_option("--server", server,
-                 "host:port of a classifier service, or http(s)://host:port of a gateway",
-                 /*defaulted=*/true);
+                 "host:port of a classifier service, or http(s)://host:port of a gateway")
+      ->capture_default_str();
   app.add_option("images", files, "JPEG, PNG or WebP files")->required();
   app.footer("Start a server with `emotion serve`. Example: emotion predict face.jpg");
   return ParseAndRun(app, arguments, [&] { return Predict(server, files); });

@@ -1,10 +1,10 @@
 #include "cli/read_file.h"
 
-#include <fmt/format.h>
-
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+
+#include <fmt/format.h>
 
 namespace emotion::cli {
 

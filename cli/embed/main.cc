@@ -60,9 +60,8 @@ int Embed(const EmbedArguments& arguments) {
   }
   const auto config = vision::ReadPreprocessorConfig(arguments.model);
   if (!config.ok()) return Fail(std::string(config.status().message()));
-  auto encoder = vision::CreateTorchEncoder({.directory = arguments.model,
-                                             .precision = *precision,
-                                             .device = arguments.device});
+  auto encoder = vision::CreateTorchEncoder(
+      {.directory = arguments.model, .precision = *precision, .device = arguments.device});
   if (!encoder.ok()) return Fail(std::string(encoder.status().message()));
   const vision::ImagePreparer preparer = MakePreparer(*config);
   std::vector<std::vector<float>> rows;
@@ -90,8 +89,8 @@ int Main(Arguments words) {
                "emotion embed");
   app.add_option("--model", arguments.model, "folder of the encoder (a Hugging Face directory)")
       ->required();
-  app.add_option("--precision", arguments.precision, "fp32, bf16 or fp16", /*defaulted=*/true);
-  app.add_option("--device", arguments.device, "cpu, cuda or cuda:N", /*defaulted=*/true);
+  app.add_option("--precision", arguments.precision, "fp32, bf16 or fp16")->capture_default_str();
+  app.add_option("--device", arguments.device, "cpu, cuda or cuda:N")->capture_default_str();
   app.add_option("--output", arguments.output, "the array's file")->required();
   app.add_option("images", arguments.images, "JPEG, PNG or WebP files")->required();
   return ParseAndRun(app, words, [&] { return Embed(arguments); });
