@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# The two commands of the README on a bare Debian 12: a chroot made by debootstrap, with this
+# checkout's HEAD cloned into it. Needs root and about 6 GB; takes some 25 minutes.
+#
+#   scripts/test_clean_install.sh [FOLDER]     default: a new one under /var/tmp, removed afterwards
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+[ "$(id -u)" -eq 0 ] || { echo "needs root: debootstrap, chroot and mounts" >&2; exit 1; }
+command -v debootstrap >/dev/null || { echo "apt-get install debootstrap" >&2; exit 1; }
+
+root=${1:-}
+[ -n "$root" ] || { root=$(mktemp -d /var/tmp/emotion-bare.XXXXXX); remove=yes; }
+
+unmount() {
+  for point in proc dev; do umount -l "$root/$point" 2>/dev/null || true; done
+  [ -z "${remove:-}" ] || rm -rf "$root"
+}
+trap unmount EXIT
+
+mirror=$(awk '$1 == "deb" && $3 == "bookworm" {print $2; exit} /^URIs:/ {print $2; exit}' \
+  /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null)
+[ -e "$root/etc/debian_version" ] || debootstrap --variant=minbase bookworm "$root" "$mirror"
+cp -r /etc/apt/sources.list* /etc/apt/apt.conf.d /etc/apt/trusted.gpg.d "$root/etc/apt/" 2>/dev/null || true
+cp -L /etc/resolv.conf "$root/etc/" 2>/dev/null || true
+printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d"  # packages start no services here
+chmod +x "$root/usr/sbin/policy-rc.d"
+mount -t proc proc "$root/proc"
+mount --rbind /dev "$root/dev"
+rm -rf "$root/src/emotion"
+mkdir -p "$root/src"
+git clone -q . "$root/src/emotion"
+
+# make and git are what a user has who cloned this.
+inside() { chroot "$root" /usr/bin/env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 "$@"; }
+inside apt-get update -q
+inside apt-get install -q -y --no-install-recommends make git ca-certificates
+inside make -C /src/emotion test
+inside bash -c 'cd /src/emotion && make run ARGS="--api-port=18000" >run.log & pid=$!
+  for _ in $(seq 600); do grep -q "http://" /src/emotion/run.log 2>/dev/null && break; sleep 1; done
+  head -1 /src/emotion/run.log
+  curl -sf -H "Content-Type: image/jpeg" --data-binary @/src/emotion/tests/data/images/astronaut.jpg \
+    http://localhost:18000/v1/predict; code=$?
+  pkill -INT -f "emotion-serve" ; wait $pid; exit $code'
+echo
+echo "make test and make run work on a bare Debian 12"
