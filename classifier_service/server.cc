@@ -1,5 +1,6 @@
 #include "classifier_service/server.h"
 
+#include <atomic>
 #include <optional>
 #include <thread>
 #include <utility>
@@ -46,7 +47,8 @@ std::optional<Digest> StatedFingerprint(const heads::HeadBank& bank) {
 class ClassifierServer::Impl {
  public:
   Impl(const ClassifierOptions& options, std::unique_ptr<heads::HeadBank> bank, Metrics& metrics)
-      : bank_(std::move(bank)),
+      : listen_(options.listen),
+        bank_(std::move(bank)),
         binding_(StatedFingerprint(*bank_), static_cast<uint32_t>(bank_->input_dim()),
                  bank_->digest()),
         card_(*bank_, binding_),
@@ -77,6 +79,7 @@ class ClassifierServer::Impl {
   }
 
   int port() const { return host_->port(); }
+  std::string Addresses() const { return "grpc " + BoundAddress(listen_, port()); }
   std::shared_ptr<grpc::Channel> InProcessChannel() { return host_->InProcessChannel(); }
   bool ready() const { return ready_; }
 
@@ -115,6 +118,7 @@ class ClassifierServer::Impl {
     service_.streams().Broadcast(response);
   }
 
+  const std::string listen_;
   const std::unique_ptr<heads::HeadBank> bank_;
   ModelBinding binding_;
   const ModelCard card_;
@@ -144,6 +148,7 @@ std::shared_ptr<grpc::Channel> ClassifierServer::InProcessChannel() {
   return impl_->InProcessChannel();
 }
 bool ClassifierServer::ready() const { return impl_->ready(); }
+std::string ClassifierServer::Addresses() const { return impl_->Addresses(); }
 void ClassifierServer::BeginDrain(std::chrono::milliseconds stop_sending_within) {
   impl_->BeginDrain(stop_sending_within);
 }

@@ -4,38 +4,39 @@
 // reached is no part of its readiness: frames are then answered NO_REPLICA.
 #pragma once
 
-#include <atomic>
 #include <chrono>
 #include <memory>
+#include <string>
 
 #include <grpcpp/channel.h>
 
 #include "absl/status/statusor.h"
 #include "classifier_service/options.h"
 #include "common/observe/metrics.h"
+#include "common/program/running_servers.h"
 
 namespace emotion::classifier {
 
-class ClassifierServer {
+class ClassifierServer final : public RunningServers {
  public:
   // Borrows `metrics`. Errors: the heads' (see heads/head_bank.h), or UNAVAILABLE when the address
   // cannot be bound.
   static absl::StatusOr<std::unique_ptr<ClassifierServer>> Start(const ClassifierOptions& options,
                                                                  Metrics& metrics);
-  ~ClassifierServer();  // stops at once
+  ~ClassifierServer() override;  // stops at once
   ClassifierServer(const ClassifierServer&) = delete;
   ClassifierServer& operator=(const ClassifierServer&) = delete;
 
   int port() const;
   // Not to be used after Stop.
   std::shared_ptr<grpc::Channel> InProcessChannel();
-  bool ready() const;
+  bool ready() const override;
+  std::string Addresses() const override;
 
   // Health says NOT_SERVING and every stream is told to send no more within `stop_sending_within`.
-  void BeginDrain(std::chrono::milliseconds stop_sending_within);
-  // Answers what was accepted until `deadline`, then ends. Before the embedding server's Stop,
-  // where both live in one process. Safe to call twice.
-  void Stop(std::chrono::steady_clock::time_point deadline);
+  void BeginDrain(std::chrono::milliseconds stop_sending_within) override;
+  // Before the embedding server's Stop, where both live in one process.
+  void Stop(std::chrono::steady_clock::time_point deadline) override;
 
  private:
   class Impl;

@@ -35,7 +35,7 @@ class Process:
             raise AssertionError(f"{program} did not start:\n{self.log_text()}")
 
     def address(self, name):
-        return re.search(name + r" (\S+)", self.ready_line).group(1)
+        return re.search(name + r" ([^\s,)]+)", self.ready_line).group(1)
 
     def log_text(self):
         self.log.seek(0)
@@ -81,7 +81,7 @@ class OneProcess(unittest.TestCase):
     def setUpClass(cls):
         cls.serve = Process("emotion", "serve", "--api-host=127.0.0.1", "--api-port=0",
                             "--embedding-listen=127.0.0.1:0", "--classifier-listen=127.0.0.1:0")
-        cls.base = cls.serve.address("at")
+        cls.base = cls.serve.address("open")
 
     @classmethod
     def tearDownClass(cls):
@@ -181,7 +181,7 @@ class ThreeProcesses(unittest.TestCase):
                                  "--embedding-targets=" + cls.embedding.address("grpc"))
         cls.gateway = Process("emotion-gateway", "--api-host=127.0.0.1", "--api-port=0",
                               "--classifier-targets=" + cls.classifier.address("grpc"))
-        cls.base = cls.gateway.address("at")
+        cls.base = cls.gateway.address("open")
 
     @classmethod
     def tearDownClass(cls):
@@ -192,7 +192,7 @@ class ThreeProcesses(unittest.TestCase):
         serve = Process("emotion", "serve", "--api-host=127.0.0.1", "--api-port=0", "--precision=fp32",
                         "--embedding-listen=127.0.0.1:0", "--classifier-listen=127.0.0.1:0")
         for image in (FACE, PHOTO):
-            one = predict(serve.address("at"), image, Cache_Control="no-store")
+            one = predict(serve.address("open"), image, Cache_Control="no-store")
             three = predict(self.base, image, Cache_Control="no-store")
             self.assertEqual(raw_predictions(one), raw_predictions(three))
             self.assertEqual(json.loads(one)["model"], json.loads(three)["model"])
@@ -214,11 +214,11 @@ class ThreeProcesses(unittest.TestCase):
                              "--embedding-targets=127.0.0.1:1")
         gateway = Process("emotion-gateway", "--api-host=127.0.0.1", "--api-port=0",
                           "--classifier-targets=" + classifier.address("grpc"))
-        status, headers, body = call(f"{gateway.address('at')}/v1/predict", FACE, Content_Type="image/jpeg")
+        status, headers, body = call(f"{gateway.address('open')}/v1/predict", FACE, Content_Type="image/jpeg")
         self.assertEqual((status, json.loads(body)["reason"]), (503, "NO_REPLICA"))
         self.assertIn("Retry-After", headers)
-        self.assertEqual(call(f"{gateway.address('at')}/health/ready")[0], 200)
-        self.assertEqual(json.loads(call(f"{gateway.address('at')}/health")[2])["status"], "degraded")
+        self.assertEqual(call(f"{gateway.address('open')}/health/ready")[0], 200)
+        self.assertEqual(json.loads(call(f"{gateway.address('open')}/health")[2])["status"], "degraded")
         self.assertEqual(gateway.stop(), 0)
         self.assertEqual(classifier.stop(), 0)
 

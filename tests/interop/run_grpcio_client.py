@@ -20,7 +20,7 @@ def main():
                              stdout=subprocess.PIPE, text=True)
     try:
         ready = serve.stdout.readline()
-        embedding, classifier = (re.search(name + r" (\S+)", ready).group(1) for name in ("embedding", "classifier"))
+        embedding, classifier = (re.search(name + r" ([^\s,)]+)", ready).group(1) for name in ("embedding", "classifier"))
         subprocess.run([sys.executable, HERE / "grpcio_client.py", embedding, classifier, FACE], check=True, timeout=120)
     finally:
         serve.send_signal(signal.SIGINT)
