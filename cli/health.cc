@@ -17,6 +17,8 @@ int RunHealth(Arguments arguments) {
   app.add_flag("--ready", ready, "ask only whether this process can serve");
   return ParseAndRun(app, arguments, [&] {
     const auto answer = Fetch({.url = server + (ready ? "/health/ready" : "/health"),
+                               .headers = {},
+                               .body = {},
                                .timeout = std::chrono::seconds(5)});
     if (!answer.ok()) {
       return Fail(fmt::format("{}; is the system running? start it with `emotion serve`",

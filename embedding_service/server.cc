@@ -108,6 +108,7 @@ class EmbeddingServer::Impl {
   int port() const { return host_->port(); }
   std::shared_ptr<grpc::Channel> InProcessChannel() { return host_->InProcessChannel(); }
   bool ready() const { return ready_; }
+  std::string Addresses() const { return "grpc " + BoundAddress(options_.listen, port()); }
 
   Held held() const {
     const std::shared_ptr<FramePipeline> pipeline = this->pipeline();
@@ -247,6 +248,7 @@ std::shared_ptr<grpc::Channel> EmbeddingServer::InProcessChannel() {
   return impl_->InProcessChannel();
 }
 bool EmbeddingServer::ready() const { return impl_->ready(); }
+std::string EmbeddingServer::Addresses() const { return impl_->Addresses(); }
 EmbeddingServer::Held EmbeddingServer::held() const { return impl_->held(); }
 void EmbeddingServer::BeginDrain(std::chrono::milliseconds stop_sending_within) {
   impl_->BeginDrain(stop_sending_within);

@@ -9,17 +9,19 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <string>
 
 #include <grpcpp/channel.h>
 
 #include "absl/status/statusor.h"
 #include "common/observe/metrics.h"
+#include "common/program/running_servers.h"
 #include "embedding_service/loaded_model.h"
 #include "embedding_service/options.h"
 
 namespace emotion::embedding {
 
-class EmbeddingServer {
+class EmbeddingServer final : public RunningServers {
  public:
   struct Deps {
     Metrics& metrics;  // borrowed
@@ -32,14 +34,15 @@ class EmbeddingServer {
   // UNAVAILABLE when the address cannot be bound.
   static absl::StatusOr<std::unique_ptr<EmbeddingServer>> Start(const EmbeddingOptions& options,
                                                                 Deps deps);
-  ~EmbeddingServer();  // stops at once
+  ~EmbeddingServer() override;  // stops at once
   EmbeddingServer(const EmbeddingServer&) = delete;
   EmbeddingServer& operator=(const EmbeddingServer&) = delete;
 
   int port() const;
   // Not to be used after Stop.
   std::shared_ptr<grpc::Channel> InProcessChannel();
-  bool ready() const;
+  bool ready() const override;
+  std::string Addresses() const override;
 
   // What is held now; all 0 when every frame was answered and its work has ended.
   struct Held {
@@ -50,11 +53,11 @@ class EmbeddingServer {
 
   // Health says NOT_SERVING and every stream is told to send no more within `stop_sending_within`.
   // Unary calls are still taken, until Stop.
-  void BeginDrain(std::chrono::milliseconds stop_sending_within);
+  void BeginDrain(std::chrono::milliseconds stop_sending_within) override;
 
   // Takes no new frames, answers the accepted ones until `deadline`, then ends. Waits for a model
   // that is still being loaded. Safe to call twice.
-  void Stop(std::chrono::steady_clock::time_point deadline);
+  void Stop(std::chrono::steady_clock::time_point deadline) override;
 
  private:
   class Impl;

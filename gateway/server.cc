@@ -5,6 +5,7 @@
 
 #include "common/error/error.h"
 #include "common/log/log.h"
+#include "fmt/format.h"
 #include "gateway/gateway_context.h"
 #include "gateway/http/http_server.h"
 #include "gateway/routes.h"
@@ -117,6 +118,9 @@ absl::StatusOr<std::unique_ptr<GatewayServer>> GatewayServer::Start(GatewayOptio
 
 int GatewayServer::port() const { return impl_->port(); }
 bool GatewayServer::ready() const { return impl_->ready(); }
+std::string GatewayServer::Addresses() const {
+  return fmt::format("open http://localhost:{}", port());
+}
 size_t GatewayServer::connections() const { return impl_->connections(); }
 void GatewayServer::BeginDrain() { impl_->BeginDrain(); }
 void GatewayServer::Stop(std::chrono::steady_clock::time_point deadline) { impl_->Stop(deadline); }

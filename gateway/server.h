@@ -14,11 +14,12 @@
 
 #include "absl/status/statusor.h"
 #include "common/observe/metrics.h"
+#include "common/program/running_servers.h"
 #include "gateway/options.h"
 
 namespace emotion::gateway {
 
-class GatewayServer {
+class GatewayServer final : public RunningServers {
  public:
   struct Deps {
     Metrics& metrics;                  // borrowed
@@ -29,14 +30,16 @@ class GatewayServer {
   // Errors name the setting or the address.
   static absl::StatusOr<std::unique_ptr<GatewayServer>> Start(GatewayOptions options, Deps deps);
 
-  ~GatewayServer();  // as Stop(now)
+  ~GatewayServer() override;  // as Stop(now)
 
   int port() const;
-  bool ready() const;
+  bool ready() const override;
+  std::string Addresses() const override;
   size_t connections() const;  // open ones
 
   void BeginDrain();
-  void Stop(std::chrono::steady_clock::time_point deadline);
+  void BeginDrain(std::chrono::milliseconds) override { BeginDrain(); }
+  void Stop(std::chrono::steady_clock::time_point deadline) override;
 
  private:
   class Impl;
