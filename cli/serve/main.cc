@@ -3,6 +3,6 @@
 
 int main(int argc, char** argv) {
   return emotion::RunProgram(
-      {.name = "Emotion API", .service = "emotion", .roles = emotion::kAllRoles},
+      {.name = "emotion serve", .service = "emotion", .roles = emotion::kAllRoles},
       std::vector<std::string>(argv + 1, argv + argc), emotion::cli::StartWholeSystem);
 }

@@ -134,7 +134,7 @@ int RunProgram(const ProgramDescription& program, std::span<const std::string> a
   const auto settings = Settings::Parse(args, ProcessEnvironment(), program.roles);
   if (!settings.ok()) return Complain(program, settings.status());
   if (settings->help()) {
-    fmt::print("{}", HelpText(program.roles));
+    fmt::print("usage: {} [FLAG...]\n\n{}", program.name, HelpText(program.roles));
     return 0;
   }
   if (settings->version()) {
