@@ -226,7 +226,7 @@ void FramePool<Hop>::Impl::TakeResult(const std::shared_ptr<Stream>& stream, Res
   if (replica.failures >= kFailuresToEject) {
     replica.failures = 0;
     replica.ejected_until = Clock::now() + kEjection;
-    LogWarning("replica ejected", {{"service", Hop::kName}, {"replica", replica.address}});
+    LogWarning("replica ejected", {{"hop", Hop::kName}, {"replica", replica.address}});
   }
   const auto ticket = tickets_.find(id);
   if (ticket != tickets_.end() && ticket->second.stream == stream) {

@@ -194,7 +194,7 @@ void FramePool<Hop>::Impl::TakeWelcome(const std::shared_ptr<Stream>& stream, v1
     DispatchWaiting(effects);
     Changed(effects);
     LogInfo(verdict == Verdict::kUse ? "replica ready" : "replica has another model",
-            {{"service", Hop::kName},
+            {{"hop", Hop::kName},
              {"replica", stream->replica->address},
              {"replica_id", stream->welcome.replica_id()}});
   }
@@ -233,7 +233,7 @@ void FramePool<Hop>::Impl::StreamClosed(const std::shared_ptr<Stream>& stream,
     }
     if (!closed_) {
       if (was_open) {
-        LogWarning("replica's stream ended", {{"service", Hop::kName},
+        LogWarning("replica's stream ended", {{"hop", Hop::kName},
                                               {"replica", replica->address},
                                               {"code", static_cast<int>(status.error_code())},
                                               {"detail", status.error_message()}});
