@@ -168,6 +168,11 @@ bool FramePipeline::Join(Frame& frame) {
 // Not OK: refused, nothing was started.
 absl::Status FramePipeline::Launch(Frame& frame) {
   if (!decoders_) return Draining();
+  const size_t bytes = frame.request.image.size();
+  if (undecoded_bytes_ > 0 && undecoded_bytes_ + bytes > options_.undecoded_bytes) {
+    return WithRetry(Error(Reason::kQueueFull, "too many images wait to be decoded"),
+                     runner_->Load().wait);
+  }
   const int64_t patches = PatchesOf(frame.request.prepare);
   if (absl::Status status = runner_->Reserve(patches, frame.deadline); !status.ok()) return status;
 
@@ -185,6 +190,7 @@ absl::Status FramePipeline::Launch(Frame& frame) {
   flight->deadline = frame.deadline;
   flight->interactive = frame.request.interactive;
   flight->request = std::move(frame.request);
+  undecoded_bytes_ += bytes;
   flight->request.prepare.deadline = frame.deadline;
   frame.flight = flight;
   flights_.emplace(flight->ticket, flight);
@@ -198,7 +204,10 @@ void FramePipeline::Decode(const FlightPtr& flight) {
   auto prepared = preparer_.Prepare(flight->request.image, flight->request.prepare);
   flight->decode = steady_clock::now() - began;
   metrics_.StageTime(Stage::kDecode, flight->decode);
-  flight->request.image = std::string();  // frees it; up to 4 MiB for as long as the encode takes
+  {
+    const MutexLock lock(mutex_);
+    FreeImage(*flight);
+  }
   if (prepared.ok()) {
     Enqueue(flight, *std::move(prepared));
   } else {
@@ -212,8 +221,14 @@ bool FramePipeline::Abandoned(const FlightPtr& flight) {
   const MutexLock lock(mutex_);
   if (!flight->waiters.empty()) return false;
   runner_->Release(flight->reserved_patches);
+  FreeImage(*flight);
   CloseFlight(*flight);
   return true;
+}
+
+void FramePipeline::FreeImage(Flight& flight) {
+  undecoded_bytes_ -= flight.request.image.size();
+  flight.request.image = std::string();  // an empty one lets go of the memory
 }
 
 void FramePipeline::Enqueue(const FlightPtr& flight, vision::PreparedImage prepared) {

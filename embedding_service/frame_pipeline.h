@@ -43,6 +43,8 @@ class FramePipeline {
     size_t decode_threads = 2;
     int64_t decode_memory_bytes = int64_t{128} << 20;
     size_t queue_limit = 256;  // as BatchRules::queue_limit
+    // Bytes of images, as sent, that may wait to be decoded: 64 of the largest. More are refused.
+    size_t undecoded_bytes = size_t{256} << 20;
   };
 
   // Borrows `cache` and `metrics`; they must outlive this object. Owns the runner, since its
@@ -92,6 +94,7 @@ class FramePipeline {
   void Land(const FlightPtr& flight, const FrameResult& result);
   bool Abandoned(const FlightPtr& flight);
   void CloseFlight(const Flight& flight) REQUIRES_LOCK(mutex_);
+  void FreeImage(Flight& flight) REQUIRES_LOCK(mutex_);
   void Withdraw(Ticket ticket, const absl::Status& status);
   FramePtr Extract(Ticket ticket) REQUIRES_LOCK(mutex_);
   void Answer(Frame& frame, FrameResult result);
@@ -113,6 +116,7 @@ class FramePipeline {
   std::unordered_map<ContentKey, FlightPtr, ContentKeyHash> shared_ GUARDED_BY(mutex_);
   Ticket next_ticket_ GUARDED_BY(mutex_) = 1;
   bool draining_ GUARDED_BY(mutex_) = false;
+  size_t undecoded_bytes_ GUARDED_BY(mutex_) = 0;
   std::unique_ptr<WorkerPool> decoders_ GUARDED_BY(mutex_);  // null after Stop()
 
   DeadlineTimer timer_;  // last: its thread stops before what it uses goes

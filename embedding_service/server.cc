@@ -58,7 +58,9 @@ BatchRunner::Options RunnerOptions(const EmbeddingOptions& options, const Loaded
   return {.rules = {.max_frames = batch_size,
                     .max_patches = std::max<int64_t>(static_cast<int64_t>(batch_size) * face,
                                                      options.max_patches),
-                    .queue_limit = options.queue_limit},
+                    .queue_limit = options.queue_limit,
+                    .patch_limit = std::max(BatchRules().patch_limit,
+                                            static_cast<int64_t>(options.queue_limit) * face)},
           .typical_patches = face,
           .measured = {.patches = tested.patches, .duration = tested.duration},
           .make_fp32 = model.make_fp32};

@@ -55,6 +55,11 @@ absl::Status BatchQueue::Reserve(int64_t patches, TimePoint deadline, TimePoint 
         Error(Reason::kQueueFull, fmt::format("the queue holds its {} frames", rules_.queue_limit)),
         RoundUp(wait));
   }
+  if (frames() > 0 && waiting_patches_ + reserved_patches_ + patches > rules_.patch_limit) {
+    return WithRetry(Error(Reason::kQueueFull,
+                           fmt::format("the queue holds its {} patches", rules_.patch_limit)),
+                     RoundUp(wait));
+  }
   const auto answer = EstimateAnswer(patches, now);
   if (!Idle() && now + answer > deadline) {
     return WithRetry(Error(Reason::kQueueFull,

@@ -27,8 +27,10 @@ using Ticket = uint64_t;  // chosen by the caller, unique among the frames it ha
 struct BatchRules {
   size_t max_frames = 4;       // most frames of one encode
   int64_t max_patches = 1024;  // most patches of one encode; a larger frame still goes, alone
-  // Bounds memory, not time: time is bounded by the estimate. 256 frames of 112x112 are 80 MB.
+  // Both bound memory, not time: time is bounded by the estimate. A frame of 112x112 has 64
+  // patches; a patch takes 4.7 KB, so 256 faces 80 MB and 64 Ki patches 310 MB.
   size_t queue_limit = 256;
+  int64_t patch_limit = 64 << 10;
   // Batch work that waited this long counts as interactive.
   std::chrono::milliseconds batch_ages_after{2000};
 };

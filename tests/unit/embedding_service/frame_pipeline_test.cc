@@ -279,6 +279,26 @@ TEST_CASE("a full queue refuses at once, but exact hits and identical frames get
   CHECK(third.Get().status.ok());
 }
 
+TEST_CASE("images that wait to be decoded are bounded in bytes") {
+  const std::string image = MakePng(1);
+  Pipeline test({}, {.decode_threads = 1, .undecoded_bytes = image.size() * 3 / 2});
+  // Frames come faster than one thread decodes, so some meet another image that waits.
+  std::vector<Sent> sent;
+  for (uint32_t i = 0; i < 200; ++i) sent.push_back(test.Send(Request(MakePng(i, 400, 400))));
+  int refused = 0;
+  for (Sent& one : sent) {
+    const FrameResult result = one.Get();
+    if (!result.status.ok()) {
+      ++refused;
+      CHECK(ReasonOf(result.status) == Reason::kQueueFull);
+    }
+  }
+  CHECK(refused > 0);
+  CHECK(refused < 200);
+  test.AwaitNothingHeld();
+  CHECK(test.Ask(Request(image)).status.ok());
+}
+
 TEST_CASE("an embedding of the fp32 rerun is answered and not cached") {
   Pipeline test({}, {}, vision::Precision::kBf16);
   std::ifstream file(std::string(EMOTION_TEST_DATA) + "/images/astronaut_face.jpg",

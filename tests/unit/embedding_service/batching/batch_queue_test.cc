@@ -53,9 +53,7 @@ class Queue {
     Advance(time);
     Encoded();
   }
-  milliseconds Wait() {
-    return std::chrono::round<milliseconds>(queue_.EstimateWait(now_));
-  }
+  milliseconds Wait() { return std::chrono::round<milliseconds>(queue_.EstimateWait(now_)); }
   milliseconds Answer(int64_t patches) {
     return std::chrono::round<milliseconds>(queue_.EstimateAnswer(patches, now_));
   }
@@ -175,6 +173,18 @@ TEST_CASE("a full queue refuses at once and says when to come again") {
   CHECK(status.code() == absl::StatusCode::kResourceExhausted);
   CHECK(ReasonOf(status) == Reason::kQueueFull);
   CHECK(RetryDelayOf(status) == milliseconds(800));
+}
+
+TEST_CASE("large frames fill the queue by their patches; one alone always gets in") {
+  Queue queue({.queue_limit = 8, .patch_limit = 1000});
+  REQUIRE(queue.Submit(1, {.patches = 5000}).ok());
+  CHECK(ReasonOf(queue.Submit(2)) == Reason::kQueueFull);
+  REQUIRE(queue.Take() == Tickets{1});
+  REQUIRE(queue.Submit(3, {.patches = 600}).ok());
+  REQUIRE(queue.Reserve(400, milliseconds(1000)).ok());
+  CHECK(ReasonOf(queue.Submit(4, {.patches = 1})) == Reason::kQueueFull);
+  queue.rules().Release(400);
+  CHECK(queue.Submit(4, {.patches = 400}).ok());
 }
 
 TEST_CASE("reserved places count as taken until they are released") {

@@ -1,15 +1,16 @@
 #include "embedding_service/cache/codec.h"
 
-#include <catch2/catch.hpp>
-
 #include <cstring>
+
+#include <catch2/catch.hpp>
 
 #include "common/numeric/half.h"
 
 namespace emotion::embedding {
 namespace {
 
-const CodecIdentity kModel{.fingerprint = {1, 2, 3}, .precision = vision::Precision::kBf16, .dim = 3};
+const CodecIdentity kModel{
+    .fingerprint = {1, 2, 3}, .precision = vision::Precision::kBf16, .dim = 3};
 
 CachedEmbedding Value() {
   return {.halves = EncodeHalf(std::vector<float>{0.5F, -2, 1024}),

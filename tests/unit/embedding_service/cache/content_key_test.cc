@@ -1,9 +1,9 @@
 #include "embedding_service/cache/content_key.h"
 
-#include <catch2/catch.hpp>
-
 #include <set>
 #include <string>
+
+#include <catch2/catch.hpp>
 
 namespace emotion::embedding {
 namespace {
@@ -21,7 +21,9 @@ ContentKeyParts Parts() {
           .apply_exif = true};
 }
 
-TEST_CASE("equal parts give equal keys") { CHECK(MakeContentKey(Parts()) == MakeContentKey(Parts())); }
+TEST_CASE("equal parts give equal keys") {
+  CHECK(MakeContentKey(Parts()) == MakeContentKey(Parts()));
+}
 
 TEST_CASE("each part alone makes another key") {
   std::set<ContentKey> keys;
