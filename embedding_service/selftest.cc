@@ -109,6 +109,7 @@ absl::StatusOr<double> CompareWith(const Reference& reference, vision::VisionEnc
                                    const vision::ImagePreparer& preparer) {
   const auto prepared = preparer.Prepare(
       reference.image, vision::PrepareOptions{.heads_input = reference.size,
+                                              .max_patches = 0,
                                               .orientation = vision::OrientationMode::kIgnoreExif});
   if (!prepared.ok()) return prepared.status();
   const vision::Patches* const image = &prepared->patches;
@@ -134,8 +135,8 @@ absl::StatusOr<SelfTestReport> RunSelfTest(vision::VisionEncoder& encoder,
                                            vision::ImageSize heads_input, size_t max_batch,
                                            const std::filesystem::path& directory) {
   SelfTestReport report;
-  const auto prepared =
-      preparer.Prepare(Picture(heads_input), vision::PrepareOptions{.heads_input = heads_input});
+  const auto prepared = preparer.Prepare(
+      Picture(heads_input), vision::PrepareOptions{.heads_input = heads_input, .max_patches = 0});
   if (!prepared.ok()) return prepared.status();
   if (absl::Status encoded = EncodeBuckets(encoder, prepared->patches, max_batch, &report);
       !encoded.ok()) {
