@@ -146,8 +146,14 @@ class EmbeddingServer::Impl {
     return pipeline_;
   }
 
+  bool stopping() const {
+    const MutexLock lock(mutex_);
+    return stopping_;
+  }
+
   void Load() {
     const absl::Status status = LoadAndTest();
+    if (stopping()) return;  // nobody waits for it any more
     if (!status.ok()) {
       LogError("the model could not be loaded", {{"error", std::string(status.message())}});
     }
@@ -166,6 +172,7 @@ class EmbeddingServer::Impl {
     if (!tested.ok()) return tested.status();
     LogSelfTest(*tested);
     Serve(*std::move(model), batch_size, *tested);
+    if (stopping()) return absl::OkStatus();
     LogModel(info, batch_size);
     return absl::OkStatus();
   }

@@ -27,7 +27,8 @@ class EmbeddingServer final : public RunningServers {
     Metrics& metrics;  // borrowed
     ModelLoader load;
     // Called once on the loading thread, when loading ended: OK, ready to serve; else the server
-    // never will be and its process should end. May be empty. Must not call Stop.
+    // never will be and its process should end. Not called when the server was stopped before. May
+    // be empty. Must not call Stop.
     std::function<void(const absl::Status&)> loaded;
   };
 
