@@ -57,6 +57,13 @@ Response JsonResponse(std::string body) {
   return response;
 }
 
+// From the acceptance at this door to now.
+std::chrono::nanoseconds AgeOf(const Request& request) {
+  const auto accepted =
+      std::chrono::system_clock::time_point(std::chrono::microseconds(request.accepted_at_us));
+  return std::chrono::system_clock::now() - accepted;
+}
+
 Response PredictionResponse(const v1::PredictResult& result, Milliseconds time,
                             const std::string& request_id) {
   if (const absl::Status status = FromProtoStatus(result.status()); !status.ok()) {
@@ -139,7 +146,8 @@ void HandlePredict(GatewayContext& context, const std::shared_ptr<Exchange>& exc
   frame.set_face_id(input->face_id);
   frame.set_encoded_image(std::move(input->image));
   const uint64_t ticket = context.classifier.Predict(
-      std::move(frame), [exchange, started](const v1::PredictResult& result) {
+      std::move(frame), [&context, exchange, started](const v1::PredictResult& result) {
+        context.metrics.AnswerAge(AgeOf(exchange->request()));
         exchange->Respond(PredictionResponse(result, steady_clock::now() - started,
                                              exchange->request().request_id));
       });

@@ -30,9 +30,13 @@ using boost::system::error_code;
 
 constexpr std::chrono::milliseconds kAcceptBackOff{50};
 
-// Descriptors are shared with gRPC's channels and files: connections get at most half of them.
+// Descriptors are shared with gRPC's channels and files: connections get at most half of them. The
+// soft limit is raised to the hard one first: shells start programs with 1024.
 size_t ConnectionsWithin(size_t wanted) {
   rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return wanted;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return wanted;
   return std::min<size_t>(wanted, std::max<rlim_t>(limit.rlim_cur / 2, 8));
 }

@@ -27,7 +27,7 @@ class HttpServer {
   };
 
   // `app` is borrowed until Stop has returned. FAILED_PRECONDITION naming the address when the port
-  // cannot be opened.
+  // cannot be opened. Raises the process' soft limit of descriptors to its hard limit.
   static absl::StatusOr<std::unique_ptr<HttpServer>> Start(Options options, HttpApp& app);
 
   ~HttpServer();  // as Stop(now)

@@ -467,6 +467,23 @@ TEST_CASE("an in-process channel serves as well as the network") {
   classifier.Stop();
 }
 
+TEST_CASE("settings that this release cannot honour end the start, and are named") {
+  const auto from = [](const std::vector<std::string>& args) {
+    const auto settings = Settings::Parse(args, {}, kGatewayRole);
+    REQUIRE(settings.ok());
+    return GatewayOptions::FromSettings(*settings);
+  };
+  CHECK(from({"--max-body-bytes=2MiB", "--cache-scope=global"})->max_body_bytes == 2U << 20);
+  for (const std::string name : {"TLS_CERT_FILE", "JWT_KEYS_FILE", "API_KEYS_FILE"}) {
+    std::string flag = "--" + name + "=x";
+    for (char& c : flag) c = c == '_' ? '-' : static_cast<char>(std::tolower(c));
+    const absl::Status status = from({flag}).status();
+    CHECK(absl::IsInvalidArgument(status));
+    CHECK(std::string(status.message()).find(name) != std::string::npos);
+  }
+  CHECK_FALSE(from({"--rate-limit-images-per-minute=10"}).ok());
+}
+
 TEST_CASE("many clients at once each get the answer of their own image") {
   Fixture fixture;
   std::atomic<int> wrong = 0;
