@@ -177,14 +177,15 @@ TEST_CASE("nothing internal is told in an answer of 500 and above") {
 
 TEST_CASE("Retry-After is whole seconds, rounded up, on 429 and 503") {
   const auto retry = [](const absl::Status& status) {
-    return Problem(status, "").headers.Find("Retry-After").value_or("-");
+    const Response response = Problem(status, "");
+    return std::string(response.headers.Find("Retry-After").value_or("-"));
   };
   const absl::Status full = Error(Reason::kQueueFull, "x");
-  CHECK(std::string(retry(WithRetry(full, std::chrono::milliseconds(2001)))) == "3");
-  CHECK(std::string(retry(WithRetry(full, std::chrono::milliseconds(1)))) == "1");
-  CHECK(std::string(retry(full)) == "1");
-  CHECK(std::string(retry(Error(Reason::kLoading, "x"))) == "1");
-  CHECK(std::string(retry(Error(Reason::kDeadline, "x"))) == "-");
+  CHECK(retry(WithRetry(full, std::chrono::milliseconds(2001))) == "3");
+  CHECK(retry(WithRetry(full, std::chrono::milliseconds(1))) == "1");
+  CHECK(retry(full) == "1");
+  CHECK(retry(Error(Reason::kLoading, "x")) == "1");
+  CHECK(retry(Error(Reason::kDeadline, "x")) == "-");
 }
 
 class Folder {
