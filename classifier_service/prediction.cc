@@ -64,4 +64,12 @@ std::vector<v1::StatePrediction> PredictStates(const heads::HeadBank& bank,
   return messages;
 }
 
+bool QualityUsable(const google::protobuf::RepeatedField<int>& warnings) {
+  return std::none_of(warnings.begin(), warnings.end(), [](int warning) {
+    return warning == v1::QUALITY_WARNING_TOO_DARK || warning == v1::QUALITY_WARNING_TOO_BRIGHT ||
+           warning == v1::QUALITY_WARNING_BLURRED || warning == v1::QUALITY_WARNING_TOO_SMALL ||
+           warning == v1::QUALITY_WARNING_NO_FACE;
+  });
+}
+
 }  // namespace emotion::classifier

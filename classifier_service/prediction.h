@@ -18,4 +18,8 @@ absl::StatusOr<std::vector<float>> EmbeddingValues(const v1::Embedding& embeddin
 std::vector<v1::StatePrediction> PredictStates(const heads::HeadBank& bank,
                                                const std::vector<float>& embedding);
 
+// Whether a picture with these v1::QualityWarning is good enough for its levels to mean something.
+// Too dark, too bright, blurred, too small and without a face are not; the others are advice.
+bool QualityUsable(const google::protobuf::RepeatedField<int>& warnings);
+
 }  // namespace emotion::classifier

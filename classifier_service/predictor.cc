@@ -28,17 +28,6 @@ v1::PredictResult CarryOver(v1::EmbedResult& result) {
   return carried;
 }
 
-// Too dark or too blurred to read a face from; the other warnings are advice.
-bool Usable(const google::protobuf::RepeatedField<int>& warnings) {
-  for (int warning : warnings) {
-    if (warning == v1::QUALITY_WARNING_TOO_DARK || warning == v1::QUALITY_WARNING_TOO_BRIGHT ||
-        warning == v1::QUALITY_WARNING_TOO_SMALL || warning == v1::QUALITY_WARNING_NO_FACE) {
-      return false;
-    }
-  }
-  return true;
-}
-
 v1::PredictResult Failed(uint64_t frame_id, const absl::Status& status) {
   v1::PredictResult result;
   result.set_frame_id(frame_id);
@@ -108,7 +97,7 @@ void Predictor::Classified(v1::EmbedResult result, const Done& done) {
   for (v1::StatePrediction& prediction : PredictStates(bank_, *values)) {
     *answer.add_predictions() = std::move(prediction);
   }
-  answer.set_quality_usable(Usable(answer.quality_warnings()));
+  answer.set_quality_usable(QualityUsable(answer.quality_warnings()));
   answer.set_model(binding_.model());
   answer.set_demo(bank_.demo());
   const auto spent = std::chrono::steady_clock::now() - start;

@@ -73,12 +73,6 @@ std::string_view QualityWarningName(QualityWarning warning) {
   return kNames[static_cast<size_t>(warning)];
 }
 
-bool IsSevere(QualityWarning warning) {
-  return warning != QualityWarning::kNotSquare && warning != QualityWarning::kMultipleFaces;
-}
-
-bool Quality::usable() const { return std::none_of(warnings.begin(), warnings.end(), IsSevere); }
-
 Quality AssessQuality(ImageSize sent, const RgbImage& image, const QualityThresholds& thresholds) {
   constexpr ImageSize kMeasured{kSide, kSide};
   const Luma luma =

@@ -15,20 +15,17 @@ namespace emotion::vision {
 // Names are part of the public contract. kNoFace and kMultipleFaces come from face detection only;
 // they stand here so that a picture's warnings are one list.
 enum class QualityWarning {
-  kTooDark,        // severe
-  kTooBright,      // severe
-  kBlurred,        // severe
-  kTooSmall,       // severe
-  kNotSquare,      // the heads' input is square: the face is stretched
-  kNoFace,         // severe
+  kTooDark,
+  kTooBright,
+  kBlurred,
+  kTooSmall,
+  kNotSquare,  // the heads' input is square: the face is stretched
+  kNoFace,
   kMultipleFaces,  // which one is meant is a guess
 };
 
 // "too_dark" for kTooDark.
 std::string_view QualityWarningName(QualityWarning warning);
-
-// Severe warnings, as marked above, make a picture not usable: its levels mean little.
-bool IsSevere(QualityWarning warning);
 
 struct QualityThresholds {
   int dark_p90 = 50;        // too dark: nine tenths of the picture have a luma below this
@@ -45,7 +42,6 @@ struct QualityThresholds {
 
 struct Quality {
   std::vector<QualityWarning> warnings;  // in the order of the enum, each at most once
-  bool usable() const;
 };
 
 // `sent` is the size of the picture as sent (upright); `image` the picture at any size, such as the

@@ -144,6 +144,19 @@ TEST_CASE("what a direct caller left open is filled in, what it said stays") {
   CHECK(said.request_id() == "mine");
 }
 
+TEST_CASE("a picture is usable unless a warning says that there is no face to read in it") {
+  const auto usable = [](std::vector<int> warnings) {
+    return QualityUsable({warnings.begin(), warnings.end()});
+  };
+  CHECK(usable({}));
+  CHECK(usable({v1::QUALITY_WARNING_NOT_SQUARE, v1::QUALITY_WARNING_MULTIPLE_FACES}));
+  for (int severe : {v1::QUALITY_WARNING_TOO_DARK, v1::QUALITY_WARNING_TOO_BRIGHT,
+                     v1::QUALITY_WARNING_BLURRED, v1::QUALITY_WARNING_TOO_SMALL,
+                     v1::QUALITY_WARNING_NO_FACE}) {
+    CHECK_FALSE(usable({v1::QUALITY_WARNING_NOT_SQUARE, severe}));
+  }
+}
+
 TEST_CASE("a batch has 1 to its limit of frames, and ids that do not repeat") {
   v1::PredictBatchRequest batch;
   CHECK(ViolationsOf(CheckBatch(batch, 2))[0].field == "frames");

@@ -181,7 +181,6 @@ TEST_CASE("smart_resize: a face stays as it is; impossible shapes are refused") 
 TEST_CASE("quality: a sharp, well lit face has no warnings") {
   const Quality quality = AssessQuality({112, 112}, Face());
   CHECK(quality.warnings.empty());
-  CHECK(quality.usable());
 }
 
 TEST_CASE("quality: each warning has its cause") {
@@ -189,7 +188,6 @@ TEST_CASE("quality: each warning has its cause") {
   const Quality dark = AssessQuality({112, 112}, Scaled(face, 0.15));
   CHECK(Has(dark, QualityWarning::kTooDark));
   CHECK_FALSE(Has(dark, QualityWarning::kBlurred));  // dark is not blurred
-  CHECK_FALSE(dark.usable());
   CHECK(Has(AssessQuality({112, 112}, Scaled(face, 6)), QualityWarning::kTooBright));
   const RgbImage soft = ResizeBicubic(ResizeBicubic(face, {20, 20}), {112, 112});
   CHECK(Has(AssessQuality({112, 112}, soft), QualityWarning::kBlurred));
@@ -198,7 +196,6 @@ TEST_CASE("quality: each warning has its cause") {
   CHECK_FALSE(Has(AssessQuality({48, 50}, face), QualityWarning::kTooSmall));
   const Quality wide = AssessQuality({141, 112}, face);
   CHECK(Has(wide, QualityWarning::kNotSquare));
-  CHECK(wide.usable());
   CHECK_FALSE(Has(AssessQuality({140, 112}, face), QualityWarning::kNotSquare));
 }
 
