@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "cli/verbs.h"
-#include "common/models/model_location.h"
+#include "common/install/shared_files.h"
 
 namespace emotion::cli {
 namespace {

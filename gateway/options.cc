@@ -1,14 +1,12 @@
 #include "gateway/options.h"
 
-#include <filesystem>
-
 #include "common/error/error.h"
+#include "common/install/shared_files.h"
+#include "common/rpc/tls_settings.h"
 #include "fmt/format.h"
 
 namespace emotion::gateway {
 namespace {
-
-namespace fs = std::filesystem;
 
 // Named in the table of settings, not built yet.
 constexpr const char* kNotYet[] = {"TLS_CERT_FILE", "TLS_KEY_FILE", "JWT_KEYS_FILE", "JWT_JWKS_URL",
@@ -39,13 +37,11 @@ absl::StatusOr<GatewayOptions> GatewayOptions::FromSettings(const Settings& sett
   options.host = settings.String("API_HOST");
   options.port = static_cast<uint16_t>(settings.Int("API_PORT"));
   options.classifier_targets = settings.List("CLASSIFIER_TARGETS");
-  options.grpc_tls = {.certificate = std::string(settings.String("GRPC_TLS_CERT_FILE")),
-                      .key = std::string(settings.String("GRPC_TLS_KEY_FILE")),
-                      .authority = std::string(settings.String("GRPC_TLS_CA_FILE"))};
+  options.grpc_tls = TlsFromSettings(settings);
   options.cors_origins = settings.List("CORS_ORIGINS");
   options.cache_scope = *scope;
   options.session_secret = *std::move(secret);
-  options.web_directory = FindWebDirectory();
+  options.web_directory = FindSharedFiles(ThisProgram(), "web").value_or("").string();
   options.input = {
       .max_image_bytes = static_cast<size_t>(settings.Int("MAX_IMAGE_BYTES")),
       .max_batch_images = static_cast<size_t>(settings.Int("MAX_BATCH_IMAGES")),
@@ -53,23 +49,6 @@ absl::StatusOr<GatewayOptions> GatewayOptions::FromSettings(const Settings& sett
   };
   options.max_body_bytes = static_cast<size_t>(settings.Int("MAX_BODY_BYTES"));
   return options;
-}
-
-std::string FindWebDirectory() {
-  std::error_code error;
-  const fs::path program = fs::read_symlink("/proc/self/exe", error);
-  if (error) return "";
-  fs::path folder = program.parent_path();
-  // bin/ of an installation is one level below its prefix, build/PRESET/bin three below the
-  // sources.
-  for (int level = 0; level < 4; ++level, folder = folder.parent_path()) {
-    for (const char* place : {"share/emotion-api/web", "web"}) {
-      if (fs::is_regular_file(folder / place / "index.html", error)) {
-        return (folder / place).string();
-      }
-    }
-  }
-  return "";
 }
 
 }  // namespace emotion::gateway

@@ -40,8 +40,4 @@ struct GatewayOptions {
   static absl::StatusOr<GatewayOptions> FromSettings(const Settings& settings);
 };
 
-// Where the page lies beside the running program: share/emotion-api/web of the prefix, or web/ of
-// the source tree that holds the build; "" when neither is there.
-std::string FindWebDirectory();
-
 }  // namespace emotion::gateway

@@ -1,7 +1,6 @@
 #include "common/models/model_location.h"
 
-#include <array>
-
+#include "common/install/shared_files.h"
 #include "fmt/format.h"
 
 namespace emotion {
@@ -14,19 +13,11 @@ constexpr std::string_view kHowToGet =
     "put your heads into MODELS_DIR/classifiers, or leave MODELS_DIR unset to run the demo model";
 
 absl::StatusOr<ModelLocation> LocateDemo(const fs::path& program) {
-  const std::array<fs::path, 2> candidates = {
-      program.parent_path() / "../share/emotion/models/demo",
-      program.parent_path() / "../../../models/demo",
-  };
-  for (const fs::path& candidate : candidates) {
-    std::error_code ignored;
-    if (fs::is_directory(candidate, ignored)) {
-      return ModelLocation{fs::weakly_canonical(candidate, ignored), true};
-    }
-  }
-  return absl::NotFoundError(fmt::format(
-      "the demo model is neither in {} nor in {}; set MODELS_DIR",
-      candidates[0].lexically_normal().string(), candidates[1].lexically_normal().string()));
+  const auto folder = FindSharedFiles(program, "models/demo");
+  if (folder) return ModelLocation{*folder, true};
+  return absl::NotFoundError(
+      fmt::format("the demo model does not lie where {} was installed or built; set MODELS_DIR",
+                  program.string()));
 }
 
 }  // namespace
@@ -55,11 +46,6 @@ absl::StatusOr<ModelLocation> ModelsFromSettings(const Settings& settings) {
                         : demo == "never" ? DemoMode::kNever
                                           : DemoMode::kAuto;
   return LocateModels(settings.String("MODELS_DIR"), mode, ThisProgram());
-}
-
-fs::path ThisProgram() {
-  std::error_code ignored;
-  return fs::read_symlink("/proc/self/exe", ignored);
 }
 
 absl::Status RequireModelFile(const fs::path& file, std::string_view part) {

@@ -25,8 +25,8 @@ struct ModelLocation {
   std::filesystem::path classifiers() const { return root / "classifiers"; }
 };
 
-// `models_dir` empty: not set. `program` is the running executable: the demo model is looked for
-// beside it, in ../share/emotion/models/demo (installed) and ../../../models/demo (a checkout).
+// `models_dir` empty: not set. `program` is the running executable, which the demo model lies beside
+// (common/install/shared_files.h).
 //
 // FAILED_PRECONDITION when nothing is named and the demo is refused, NOT_FOUND when the folder does
 // not exist; both say what to do.
@@ -35,9 +35,6 @@ absl::StatusOr<ModelLocation> LocateModels(const std::filesystem::path& models_d
 
 // The same out of MODELS_DIR and DEMO, for this program.
 absl::StatusOr<ModelLocation> ModelsFromSettings(const Settings& settings);
-
-// The running executable, from /proc/self/exe.
-std::filesystem::path ThisProgram();
 
 // NOT_FOUND unless `file` exists; the message names it, what it is for (`part`, such as "the
 // encoder") and how to get it.
