@@ -5,6 +5,7 @@
 
 #include "classifier_service/batch_call.h"
 #include "common/error/error.h"
+#include "common/rpc/call_metrics.h"
 #include "common/rpc/frame_call.h"
 #include "common/rpc/status.h"
 #include "fmt/format.h"
@@ -12,34 +13,8 @@
 namespace emotion::classifier {
 namespace {
 
+constexpr std::string_view kService = "classifier";  // in metrics
 constexpr size_t kSessionKeyBytes = 16;
-
-// Counts a call when it ends. Copyable, so that it can live in callbacks.
-class CallMetrics {
- public:
-  CallMetrics(Metrics& metrics, std::string_view method)
-      : metrics_(&metrics), method_(method), start_(std::chrono::steady_clock::now()) {}
-
-  void operator()(const grpc::Status& status) const {
-    metrics_->Request("classifier", method_,
-                      CodeName(static_cast<absl::StatusCode>(status.error_code())),
-                      std::chrono::steady_clock::now() - start_);
-  }
-
- private:
-  Metrics* metrics_;
-  std::string_view method_;  // a constant
-  std::chrono::steady_clock::time_point start_;
-};
-
-grpc::ServerUnaryReactor* FinishNow(grpc::CallbackServerContext* context,
-                                    const CallMetrics& metrics, const absl::Status& status) {
-  const grpc::Status mapped = ToGrpcStatus(status);
-  metrics(mapped);
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  reactor->Finish(mapped);
-  return reactor;
-}
 
 uint64_t NowMicroseconds() {
   return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(
@@ -56,7 +31,8 @@ Service::Service(Limits limits, Predictor& predictor, EmbeddingClient& embedding
       embeddings_(embeddings),
       card_(card),
       metrics_(metrics),
-      streams_(predictor, limits.window_frames) {}
+      counting_(predictor, metrics, kService, "PredictStream"),
+      streams_(counting_, limits.window_frames) {}
 
 grpc::ServerUnaryReactor* Service::Predict(grpc::CallbackServerContext* context,
                                            const v1::PredictRequest* request,
@@ -64,13 +40,13 @@ grpc::ServerUnaryReactor* Service::Predict(grpc::CallbackServerContext* context,
   return FrameCall<v1::PredictResult>::Start(
       predictor_, context, request->frame(),
       [response](v1::PredictResult result) { *response->mutable_result() = std::move(result); },
-      CallMetrics(metrics_, "Predict"));
+      CallMetrics(metrics_, kService, "Predict"));
 }
 
 grpc::ServerUnaryReactor* Service::PredictBatch(grpc::CallbackServerContext* context,
                                                 const v1::PredictBatchRequest* request,
                                                 v1::PredictBatchResponse* response) {
-  const CallMetrics metrics(metrics_, "PredictBatch");
+  const CallMetrics metrics(metrics_, kService, "PredictBatch");
   const absl::Status sound = CheckBatch(*request, limits_.max_batch_images);
   if (!sound.ok()) return FinishNow(context, metrics, sound);
   return BatchCall::Start(predictor_, context, *request, response, metrics);
@@ -78,14 +54,16 @@ grpc::ServerUnaryReactor* Service::PredictBatch(grpc::CallbackServerContext* con
 
 grpc::ServerBidiReactor<v1::PredictStreamRequest, v1::PredictStreamResponse>*
 Service::PredictStream(grpc::CallbackServerContext* context) {
+  std::shared_ptr<ServerSessionHandler<v1::PredictStreamRequest, v1::PredictStreamResponse>>
+      handler = streams_.NewStream();
   return StartServerSession<v1::PredictStreamRequest, v1::PredictStreamResponse>(
-      context, streams_.NewStream());
+      context, CountedStream(std::move(handler), metrics_));
 }
 
 grpc::ServerUnaryReactor* Service::Classify(grpc::CallbackServerContext* context,
                                             const v1::ClassifyRequest* request,
                                             v1::ClassifyResponse* response) {
-  const CallMetrics metrics(metrics_, "Classify");
+  const CallMetrics metrics(metrics_, kService, "Classify");
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   predictor_.Classify(request->embedding(), [=](absl::StatusOr<v1::ClassifyResponse> classified) {
     if (classified.ok()) *response = *std::move(classified);
@@ -99,7 +77,7 @@ grpc::ServerUnaryReactor* Service::Classify(grpc::CallbackServerContext* context
 grpc::ServerUnaryReactor* Service::GetModel(grpc::CallbackServerContext* context,
                                             const v1::GetModelRequest*,
                                             v1::GetModelResponse* response) {
-  const CallMetrics metrics(metrics_, "GetModel");
+  const CallMetrics metrics(metrics_, kService, "GetModel");
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   embeddings_.GetModel([=, this](absl::StatusOr<v1::GetEmbeddingModelResponse> encoder) {
     if (encoder.ok()) *response = card_.With(*std::move(encoder));
@@ -118,13 +96,13 @@ grpc::ServerUnaryReactor* Service::GetStatus(grpc::CallbackServerContext* contex
   response->set_replicas_total(static_cast<uint32_t>(state.total));
   response->set_replicas_model_mismatch(static_cast<uint32_t>(state.mismatch));
   response->set_shared_cache(state.shared_cache);
-  return FinishNow(context, CallMetrics(metrics_, "GetStatus"), absl::OkStatus());
+  return FinishNow(context, CallMetrics(metrics_, kService, "GetStatus"), absl::OkStatus());
 }
 
 grpc::ServerUnaryReactor* Service::DeleteSession(grpc::CallbackServerContext* context,
                                                  const v1::DeleteSessionRequest* request,
                                                  v1::DeleteSessionResponse*) {
-  const CallMetrics metrics(metrics_, "DeleteSession");
+  const CallMetrics metrics(metrics_, kService, "DeleteSession");
   if (request->session_key().size() != kSessionKeyBytes) {
     return FinishNow(
         context, metrics,

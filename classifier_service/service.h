@@ -8,6 +8,7 @@
 #include "classifier_service/model_card.h"
 #include "classifier_service/predictor.h"
 #include "common/observe/metrics.h"
+#include "common/rpc/call_metrics.h"
 #include "common/rpc/frame_pool.h"
 #include "common/rpc/frame_server.h"
 #include "emotion/v1/classifier.grpc.pb.h"
@@ -54,6 +55,7 @@ class Service final : public v1::ClassifierService::CallbackService {
   EmbeddingClient& embeddings_;
   const ModelCard& card_;
   Metrics& metrics_;
+  CountingBackend<v1::PredictResult> counting_;
   FrameServer<PredictHop> streams_;
 };
 

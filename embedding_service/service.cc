@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "common/error/error.h"
+#include "common/rpc/call_metrics.h"
 #include "common/rpc/frame_call.h"
 #include "common/rpc/status.h"
 #include "embedding_service/embed_result.h"
@@ -17,36 +18,8 @@ using StreamRequest = v1::EmbedStreamRequest;
 using StreamResponse = v1::EmbedStreamResponse;
 using StreamHandler = ServerSessionHandler<StreamRequest, StreamResponse>;
 
+constexpr std::string_view kService = "embedding";  // in metrics
 constexpr size_t kSessionKeyBytes = 16;
-
-// Counts a call when it ends. Copyable, so that it can live in callbacks.
-class CallMetrics {
- public:
-  CallMetrics(Metrics& metrics, std::string_view method)
-      : metrics_(&metrics), method_(method), start_(std::chrono::steady_clock::now()) {}
-
-  void operator()(const grpc::Status& status) const {
-    Count(static_cast<int>(status.error_code()));
-  }
-  void Count(int code) const {
-    metrics_->Request("embedding", method_, CodeName(static_cast<absl::StatusCode>(code)),
-                      std::chrono::steady_clock::now() - start_);
-  }
-
- private:
-  Metrics* metrics_;
-  std::string_view method_;  // a constant
-  std::chrono::steady_clock::time_point start_;
-};
-
-grpc::ServerUnaryReactor* FinishNow(grpc::CallbackServerContext* context,
-                                    const CallMetrics& metrics, const absl::Status& status) {
-  const grpc::Status mapped = ToGrpcStatus(status);
-  metrics(mapped);
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  reactor->Finish(mapped);
-  return reactor;
-}
 
 absl::Status Loading() {
   return Error(Reason::kLoading, "the model is being loaded; try again soon");
@@ -67,16 +40,6 @@ class RefusedStream final : public StreamHandler {
   const grpc::Status status_;
 };
 
-// The same handler, counted as an open stream for as long as the session holds it.
-std::shared_ptr<StreamHandler> Counted(std::shared_ptr<StreamHandler> handler, Metrics& metrics) {
-  metrics.AddStreams(1);
-  StreamHandler* const raw = handler.get();
-  return {raw, [handler = std::move(handler), &metrics](StreamHandler*) mutable {
-            handler.reset();
-            metrics.AddStreams(-1);
-          }};
-}
-
 int64_t DeletedAt(uint64_t deleted_at_us) {
   if (deleted_at_us != 0) {
     return static_cast<int64_t>(std::min<uint64_t>(deleted_at_us, INT64_MAX));
@@ -88,26 +51,18 @@ int64_t DeletedAt(uint64_t deleted_at_us) {
 
 }  // namespace
 
-uint64_t Service::CountingBackend::Submit(v1::Frame frame, Done done) {
-  return backend_.Submit(std::move(frame), [metrics = CallMetrics(metrics_, "EmbedStream"),
-                                            done = std::move(done)](v1::EmbedResult result) {
-    metrics.Count(result.status().code());
-    done(std::move(result));
-  });
-}
-
 Service::Service(EmbedBackend& backend, EmbeddingCache& cache, size_t window_frames,
                  Metrics& metrics)
     : backend_(backend),
       cache_(cache),
       metrics_(metrics),
-      counting_(backend, metrics),
+      counting_(backend, metrics, kService, "EmbedStream"),
       streams_(counting_, window_frames) {}
 
 grpc::ServerUnaryReactor* Service::Embed(grpc::CallbackServerContext* context,
                                          const v1::EmbedRequest* request,
                                          v1::EmbedResponse* response) {
-  const CallMetrics metrics(metrics_, "Embed");
+  const CallMetrics metrics(metrics_, kService, "Embed");
   const v1::DType dtype = request->dtype();
   if (!v1::DType_IsValid(dtype)) {
     return FinishNow(context, metrics,
@@ -132,14 +87,14 @@ grpc::ServerBidiReactor<StreamRequest, StreamResponse>* Service::EmbedStream(
   } else {
     handler = std::make_shared<RefusedStream>(Loading());
   }
-  return StartServerSession<StreamRequest, StreamResponse>(context,
-                                                           Counted(std::move(handler), metrics_));
+  return StartServerSession<StreamRequest, StreamResponse>(
+      context, CountedStream(std::move(handler), metrics_));
 }
 
 grpc::ServerUnaryReactor* Service::GetEmbeddingModel(grpc::CallbackServerContext* context,
                                                      const v1::GetEmbeddingModelRequest*,
                                                      v1::GetEmbeddingModelResponse* response) {
-  const CallMetrics metrics(metrics_, "GetEmbeddingModel");
+  const CallMetrics metrics(metrics_, kService, "GetEmbeddingModel");
   if (!backend_.open()) return FinishNow(context, metrics, Loading());
   *response = backend_.MakeModelCard();
   return FinishNow(context, metrics, absl::OkStatus());
@@ -148,7 +103,7 @@ grpc::ServerUnaryReactor* Service::GetEmbeddingModel(grpc::CallbackServerContext
 grpc::ServerUnaryReactor* Service::DeleteEmbeddingSession(
     grpc::CallbackServerContext* context, const v1::DeleteEmbeddingSessionRequest* request,
     v1::DeleteEmbeddingSessionResponse*) {
-  const CallMetrics metrics(metrics_, "DeleteEmbeddingSession");
+  const CallMetrics metrics(metrics_, kService, "DeleteEmbeddingSession");
   const std::string& session = request->session_key();
   if (session.size() != kSessionKeyBytes) {
     return FinishNow(context, metrics,

@@ -5,6 +5,7 @@
 #include <chrono>
 
 #include "common/observe/metrics.h"
+#include "common/rpc/call_metrics.h"
 #include "common/rpc/frame_pool.h"
 #include "common/rpc/frame_server.h"
 #include "embedding_service/cache/embedding_cache.h"
@@ -35,25 +36,10 @@ class Service final : public v1::EmbeddingService::CallbackService {
   FrameServer<EmbedHop>& streams() { return streams_; }
 
  private:
-  // Counts the frames of streams as calls; unary calls count themselves.
-  class CountingBackend final : public FrameBackend<v1::EmbedResult> {
-   public:
-    CountingBackend(EmbedBackend& backend, Metrics& metrics)
-        : backend_(backend), metrics_(metrics) {}
-    uint64_t Submit(v1::Frame frame, Done done) override;
-    void Cancel(uint64_t ticket) override { backend_.Cancel(ticket); }
-    v1::Welcome MakeWelcome() override { return backend_.MakeWelcome(); }
-    v1::Load MakeLoad() override { return backend_.MakeLoad(); }
-
-   private:
-    EmbedBackend& backend_;
-    Metrics& metrics_;
-  };
-
   EmbedBackend& backend_;
   EmbeddingCache& cache_;
   Metrics& metrics_;
-  CountingBackend counting_;
+  CountingBackend<v1::EmbedResult> counting_;
   FrameServer<EmbedHop> streams_;
 };
 
