@@ -17,7 +17,7 @@ esac
 wanted() {
   for list in "${lists[@]}"; do grep -hv '^#' "scripts/packages/$list.txt"; done
   # Debian's nodejs and npm, unless some Node from 18 on with npm is there already.
-  if ! command -v npm >/dev/null || ! node -e 'process.exit(process.versions.node.split(".")[0] < 18)'; then
+  if ! command -v npm >/dev/null || ! node -e 'process.exit(parseInt(process.versions.node) < 18 ? 1 : 0)'; then
     echo nodejs
     echo npm
   fi
