@@ -408,7 +408,7 @@ TEST_CASE("a frame's own deadline is kept while the encoder is busy") {
   stream.Send(Frame(1, MakePng(1)));
   server.control.gate.AwaitVisitor();
   v1::Frame hurried = Frame(2, MakePng(2));
-  hurried.set_timeout_ms(30);
+  hurried.set_timeout_ms(800);  // long enough not to be refused at the door on a slow machine
   stream.Send(hurried);
   const v1::EmbedResult late = stream.Get(2);
   CHECK(late.status().code() == grpc::StatusCode::DEADLINE_EXCEEDED);
@@ -533,7 +533,7 @@ TEST_CASE("a unary caller that leaves withdraws its frame") {
   v1::EmbedRequest request;
   *request.mutable_frame() = Frame(2, MakePng(2));
   v1::EmbedResponse response;
-  CHECK(server.Embed(request, &response, milliseconds(50)).error_code() ==
+  CHECK(server.Embed(request, &response, milliseconds(800)).error_code() ==
         grpc::StatusCode::DEADLINE_EXCEEDED);
   server.control.gate.Open();
   first.join();
