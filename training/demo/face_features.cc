@@ -121,7 +121,7 @@ std::vector<FacePoint> LipLine(const FaceParameters& face, double sag, bool back
     const double square = across * across;
     line.push_back(
         {half_width * across,
-         0.52 - face.expression.mouth_curve * 0.13 * (square - 0.4) + sag * (1 - square)});
+         0.52 - face.expression.mouth_curve * 0.15 * (square - 0.4) + sag * (1 - square)});
   }
   return line;
 }
@@ -137,7 +137,7 @@ void FillBetween(Pen& pen, const FaceParameters& face, double upper, double lowe
 double BrowLift(const Expression& e, int side) {
   const double own = std::max(0.0, e.brow_asymmetry * side);
   const double other = std::max(0.0, -e.brow_asymmetry * side);
-  return 0.11 * e.brow_height + 0.17 * own - 0.04 * other;
+  return 0.13 * e.brow_height + 0.17 * own - 0.04 * other;
 }
 
 void DrawBrow(Pen& pen, const FaceParameters& face, int side) {
@@ -147,7 +147,7 @@ void DrawBrow(Pen& pen, const FaceParameters& face, int side) {
   const double raised = std::max(0.0, e.brow_asymmetry * side);
   const double pressed = std::max(0.0, -e.brow_height);
   const double y = kEyeHeight - 0.285 - lift;
-  const double inner_drop = 0.07 * e.brow_furrow + 0.07 * pressed;
+  const double inner_drop = 0.07 * e.brow_furrow + 0.09 * pressed;
   const double inward = 0.05 * e.brow_furrow;
   const FacePoint inner = {EyeX(a, side) - side * (0.17 + inward), y + inner_drop};
   const FacePoint peak = {EyeX(a, side) + side * 0.06, y - 0.05 - 0.05 * raised};

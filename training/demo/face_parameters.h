@@ -22,7 +22,7 @@ struct Expression {
   double mouth_openness = 0;  // 0 closed .. 1 wide open
   double lip_press = 0;       // 0 full lips .. 1 pressed to a line
   double head_tilt = 0;       // degrees, positive is clockwise in the picture; within +-30
-  double head_yaw = 0;        // -1 turned left .. 1 turned right, about 35 degrees each
+  double head_yaw = 0;        // -1 turned left .. 1 turned right, 33 degrees each
 };
 
 struct Appearance {

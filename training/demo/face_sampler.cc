@@ -31,8 +31,9 @@ Expression Propose(const Levels& levels, Random& random) {
   e.eye_openness = 1 - std::min(0.86, Around(random, boredom, 0.15));
   const double share = random.Uniform();
   const double away = Around(random, share * boredom + (1 - share) * (1 - engagement), 0.25);
-  const double direction = random.Uniform(0, 2 * std::numbers::pi);
-  e.gaze_x = away * std::cos(direction);
+  // Mostly to a side: under drooping lids a glance up or down is not to be seen.
+  const double direction = random.Uniform(-0.25, 0.25) * std::numbers::pi;
+  e.gaze_x = Sign(random) * away * std::cos(direction);
   e.gaze_y = away * std::sin(direction);
   e.head_yaw = Sign(random) * Around(random, 1 - engagement, 0.2);
   e.brow_asymmetry = Sign(random) * Around(random, confusion, 0.15);
@@ -120,10 +121,10 @@ Scene SampleScene(Random& random) {
   s.clutter_seed = random.Chance(0.8) ? static_cast<unsigned>(random.Next() >> 33) + 1 : 0;
   s.light_angle = random.Uniform(0, 2 * std::numbers::pi);
   s.light_slope = random.Uniform(0, 0.45);
-  s.exposure = random.Uniform(0.62, 1.15);
+  s.exposure = random.Uniform(0.68, 1.15);
   s.warmth = std::clamp(random.Normal(0.15, 0.5), -1.0, 1.0);
   s.blur = random.Chance(0.5) ? random.Uniform(0.3, 0.9) : 0;
-  s.noise = random.Uniform(0, 6);
+  s.noise = random.Uniform(0, 5);
   s.noise_seed = static_cast<unsigned>(random.Next() >> 32);
   s.jpeg_quality = random.Chance(0.8) ? 60 + random.Below(36) : 0;
   return s;

@@ -25,9 +25,9 @@ double Pressed(const Expression& e) { return Clamp01(e.lip_press); }
 Scores ScoresOf(const Expression& e) {
   return {
       0.75 * Droop(e) + 0.25 * LooksAway(e),
-      0.45 * (1 - TurnedAway(e)) + 0.35 * (1 - LooksAway(e)) + 0.20 * Bright(e),
+      0.55 * (1 - TurnedAway(e)) + 0.30 * (1 - LooksAway(e)) + 0.15 * Bright(e),
       0.50 * BrowsDiffer(e) + 0.35 * Tilted(e) + 0.15 * Furrow(e),
-      0.35 * BrowsDown(e) + 0.35 * CornersDown(e) + 0.15 * Pressed(e) + 0.15 * Furrow(e),
+      0.40 * BrowsDown(e) + 0.40 * CornersDown(e) + 0.10 * Pressed(e) + 0.10 * Furrow(e),
   };
 }
 

@@ -7,10 +7,10 @@
 // Each state has a score in 0..1, a weighted mean of things that can be seen, each in 0..1:
 //
 //   Boredom      0.75 eyelids droop     + 0.25 looks away
-//   Engagement   0.45 faces the camera  + 0.35 looks at the camera + 0.20 mouth bright
+//   Engagement   0.55 faces the camera  + 0.30 looks at the camera + 0.15 mouth bright
 //   Confusion    0.50 brows differ      + 0.35 head tilted         + 0.15 furrow
-//   Frustration  0.35 brows pressed down + 0.35 corners of the mouth down
-//                + 0.15 lips pressed    + 0.15 furrow
+//   Frustration  0.40 brows pressed down + 0.40 corners of the mouth down
+//                + 0.10 lips pressed    + 0.10 furrow
 //
 // and the level is how many of kThresholds the score has reached. The names are defined in
 // level_rule.cc, one line each. Pure functions.
@@ -30,7 +30,7 @@ inline constexpr std::array<double, kLevelCount - 1> kThresholds = {0.25, 0.50, 
 
 // Faces for training and tests keep their scores at least this far from every threshold, since on
 // either side of it the two pictures are the same to the eye.
-inline constexpr double kDeadZone = 0.05;
+inline constexpr double kDeadZone = 0.06;
 
 Scores ScoresOf(const Expression& expression);
 

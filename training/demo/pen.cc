@@ -10,7 +10,7 @@ namespace emotion::training {
 namespace {
 
 constexpr int kFractionBits = 4;  // OpenCV takes coordinates as fixed point: 1/16 of a pixel
-constexpr double kFullYaw = 25 * std::numbers::pi / 180;
+constexpr double kFullYaw = 33 * std::numbers::pi / 180;
 constexpr int kArcSteps = 28;
 
 cv::Scalar ToScalar(Colour colour) {

@@ -29,14 +29,14 @@ TEST_CASE("a gaze to any side counts the same") {
   for (const auto& [x, y] : {std::pair{0.6, 0.0}, {-0.6, 0.0}, {0.0, 0.6}, {0.0, -0.6}}) {
     const Expression e{.gaze_x = x, .gaze_y = y};
     CHECK(ScoreOf(State::kBoredom, e) == Approx(0.25 * 0.6));
-    CHECK(ScoreOf(State::kEngagement, e) == Approx(0.45 + 0.35 * 0.4 + 0.1));
+    CHECK(ScoreOf(State::kEngagement, e) == Approx(0.55 + 0.30 * 0.4 + 0.075));
   }
 }
 
 TEST_CASE("turning the head away lowers engagement only") {
   const Expression turned{.head_yaw = -1};
   CHECK(LevelsOf(ScoresOf(turned)) == Levels{0, 1, 0, 0});
-  CHECK(ScoreOf(State::kEngagement, turned) == Approx(0.45));
+  CHECK(ScoreOf(State::kEngagement, turned) == Approx(0.375));
 }
 
 TEST_CASE("a raised brow, a tilted head and a furrow add up to confusion, on either side") {
@@ -54,8 +54,9 @@ TEST_CASE("a raised brow, a tilted head and a furrow add up to confusion, on eit
 TEST_CASE("pressed brows, corners down, pressed lips and a furrow add up to frustration") {
   Expression e{.brow_height = -1};
   CHECK(LevelFor(State::kFrustration, e) == 1);
-  e.mouth_curve = -1;
+  e.mouth_curve = -0.5;
   CHECK(LevelFor(State::kFrustration, e) == 2);
+  e.mouth_curve = -1;
   e.lip_press = 1;
   e.brow_furrow = 1;
   CHECK(ScoreOf(State::kFrustration, e) == Approx(1));
@@ -99,9 +100,9 @@ TEST_CASE("a score on a threshold has reached it") {
 
 TEST_CASE("one score near a threshold puts the face into the dead zone") {
   CHECK_FALSE(InDeadZone({0.1, 0.37, 0.63, 0.9}));
-  CHECK_FALSE(InDeadZone({0.0, 0.19, 0.31, 1.0}));
-  CHECK(InDeadZone({0.22, 0.37, 0.63, 0.9}));
-  CHECK(InDeadZone({0.1, 0.37, 0.63, 0.78}));
+  CHECK_FALSE(InDeadZone({0.0, 0.18, 0.32, 1.0}));
+  CHECK(InDeadZone({0.20, 0.37, 0.63, 0.9}));
+  CHECK(InDeadZone({0.1, 0.37, 0.63, 0.80}));
 }
 
 }  // namespace
