@@ -1,9 +1,12 @@
 #include "common/rpc/channel.h"
 
 #include <grpcpp/create_channel.h>
+#include <grpcpp/generic/async_generic_service.h>
 #include <grpcpp/security/credentials.h>
 #include <grpcpp/security/tls_certificate_provider.h>
 #include <grpcpp/security/tls_credentials_options.h>
+#include <grpcpp/server.h>
+#include <grpcpp/server_builder.h>
 
 namespace emotion {
 namespace {
@@ -28,6 +31,18 @@ std::shared_ptr<grpc::ChannelCredentials> MakeChannelCredentials(const TlsFiles&
 
 }  // namespace
 
+void KeepCallbackThreads() {
+  // Never destroyed, on purpose. It has no port and no method; a callback service of any kind is
+  // what makes it a user of the threads.
+  static grpc::Server* const keeper = [] {
+    static auto* const service = new grpc::CallbackGenericService;
+    grpc::ServerBuilder builder;
+    builder.RegisterCallbackGenericService(service);
+    return builder.BuildAndStart().release();
+  }();
+  (void)keeper;
+}
+
 grpc::ChannelArguments ClientChannelArguments() {
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);
@@ -48,6 +63,7 @@ grpc::ChannelArguments ClientChannelArguments() {
 
 std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address, const TlsFiles& tls,
                                            const std::string& server_name) {
+  KeepCallbackThreads();
   grpc::ChannelArguments arguments = ClientChannelArguments();
   if (tls.enabled() && !server_name.empty()) arguments.SetSslTargetNameOverride(server_name);
   return grpc::CreateCustomChannel(address, MakeChannelCredentials(tls), arguments);

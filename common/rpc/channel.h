@@ -22,6 +22,12 @@ struct TlsFiles {
   bool enabled() const { return !certificate.empty(); }
 };
 
+// gRPC runs callbacks on a few threads that it starts with the first user of them and joins with
+// the last. That last user (a channel, held by a stub, held by a callback) may well be released on
+// one of these threads, which then would join itself: a crash. After this call, which
+// ServerHost::Start and MakeChannel make, the threads stay until the process ends.
+void KeepCallbackThreads();
+
 // Retry buffer as large as a message (retries of larger calls are silently off otherwise), a ping
 // after 20 s of silence that must be answered within 5 s, reconnection from 100 ms to 5 s.
 grpc::ChannelArguments ClientChannelArguments();

@@ -46,6 +46,7 @@ std::chrono::system_clock::time_point ToSystem(std::chrono::steady_clock::time_p
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<ServerHost>> ServerHost::Start(Options options) {
+  KeepCallbackThreads();
   InstallPlugins();
   grpc::ServerBuilder builder;
   SetLimits(builder);

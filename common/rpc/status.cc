@@ -81,22 +81,22 @@ absl::Status WithReason(const absl::Status& status, Reason reason) {
   return Error(reason, {status.message().data(), status.message().size()});
 }
 
-absl::Status AddDetails(absl::Status status, const google::rpc::Status& proto) {
-  google::rpc::ErrorInfo info;
-  google::rpc::BadRequest request;
-  google::rpc::RetryInfo retry;
+// The first detail of type T that is not too large; an empty one when there is none.
+template <class T>
+T FirstDetail(const google::rpc::Status& proto) {
+  T found;
   for (int i = 0; i < std::min(proto.details_size(), kMaxDetails); ++i) {
     const google::protobuf::Any& detail = proto.details(i);
-    if (detail.value().size() > kMaxDetailBytes) continue;
-    if (google::rpc::ErrorInfo found; detail.UnpackTo(&found) && found.domain() == kDomain) {
-      info = std::move(found);
-    } else if (google::rpc::BadRequest bad; detail.UnpackTo(&bad)) {
-      request = std::move(bad);
-    } else if (google::rpc::RetryInfo again; detail.UnpackTo(&again)) {
-      retry = std::move(again);
-    }
+    if (detail.value().size() <= kMaxDetailBytes && detail.UnpackTo(&found)) return found;
   }
-  status = WithReason(status, ParseReason(info.reason()));
+  return T();
+}
+
+absl::Status AddDetails(absl::Status status, const google::rpc::Status& proto) {
+  const auto info = FirstDetail<google::rpc::ErrorInfo>(proto);
+  const auto request = FirstDetail<google::rpc::BadRequest>(proto);
+  const auto retry = FirstDetail<google::rpc::RetryInfo>(proto);
+  if (info.domain() == kDomain) status = WithReason(status, ParseReason(info.reason()));
   int violations = 0;
   for (const auto& violation : request.field_violations()) {
     if (++violations > static_cast<int>(kMaxViolations)) break;

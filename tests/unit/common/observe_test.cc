@@ -9,7 +9,8 @@ namespace emotion {
 namespace {
 
 bool Has(const Metrics& metrics, const std::string& line) {
-  return ("\n" + metrics.Text()).find("\n" + line + "\n") != std::string::npos;
+  const std::string text = std::string("\n").append(metrics.Text());
+  return text.find(std::string("\n").append(line).append("\n")) != std::string::npos;
 }
 
 }  // namespace
