@@ -36,7 +36,10 @@ step_fuzz() {
 
 step_oracles() {
   "$oracles/bin/python" tests/parity/embed_oracle.py "$bin/emotion"
-  "$oracles/bin/python" tests/parity/check_written_head.py
+  local written
+  written=$(mktemp -d)
+  HEADS_WRITE_DIR=$written "$bin/unit_heads" "what is saved is loaded*"
+  "$oracles/bin/python" tests/parity/check_written_head.py "$written"
   "$oracles/bin/python" tests/interop/run_grpcio_client.py "$bin/emotion"
 }
 

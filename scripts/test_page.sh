@@ -3,7 +3,7 @@
 # system that is started here on a free port. Leaves a picture of the page in build/page.png.
 #
 #   scripts/test_page.sh [PLAYWRIGHT ARGUMENT...]     for example: -g 'four faces'
-#   EMOTION_URL=http://localhost:8000 scripts/test_page.sh     tests a system that runs already
+#   PAGE_URL=http://localhost:8000 scripts/test_page.sh     tests a system that runs already
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -28,9 +28,9 @@ start_server() {
   server=$!
   trap stop_server EXIT
   for _ in $(seq 300); do
-    EMOTION_URL=$(printed_address || true)
-    if [ -n "$EMOTION_URL" ] && curl -fsS -o /dev/null "$EMOTION_URL/health/ready" 2>/dev/null; then
-      export EMOTION_URL
+    PAGE_URL=$(printed_address || true)
+    if [ -n "$PAGE_URL" ] && curl -fsS -o /dev/null "$PAGE_URL/health/ready" 2>/dev/null; then
+      export PAGE_URL
       return
     fi
     kill -0 "$server" 2>/dev/null || break
@@ -43,5 +43,5 @@ start_server() {
 
 node web/vendor.mjs
 npm run --silent --prefix tests/web unit
-[ -n "${EMOTION_URL:-}" ] || start_server
+[ -n "${PAGE_URL:-}" ] || start_server
 npm run --silent --prefix tests/web page -- "$@"

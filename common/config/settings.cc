@@ -23,9 +23,6 @@ constexpr std::string_view kPrefix = "EMOTION_";
 constexpr std::string_view kFileSuffix = "_FILE";
 constexpr size_t kMaxFileBytes = 1 << 20;
 
-// Of the tests and scripts of this project, not of its processes.
-constexpr std::string_view kForeignNames[] = {"EMOTION_ORACLES"};
-
 absl::StatusOr<std::string> ReadSmallFile(std::string_view source, const std::string& path) {
   std::ifstream stream(path, std::ios::binary);
   std::ostringstream text;
@@ -246,9 +243,7 @@ class SettingsParser {
                             const std::string& source, bool in_file) {
     const bool prefixed = full_name.starts_with(kPrefix);
     const std::string_view name = prefixed ? full_name.substr(kPrefix.size()) : full_name;
-    if (std::find(std::begin(kForeignNames), std::end(kForeignNames), full_name) !=
-            std::end(kForeignNames) ||
-        full_name == "EMOTION_CONFIG") {
+    if (full_name == "EMOTION_CONFIG") {
       return absl::OkStatus();
     }
     const SettingRow* row = RowOf(name);

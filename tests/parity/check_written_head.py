@@ -1,7 +1,7 @@
 """PyTorch reads what SaveHeadCheckpoint writes: weights_only, mapped too, with equal answers.
 
-    EMOTION_WRITE_DIR=$DIR build/release/bin/unit_heads "what is saved is loaded*"
-    $EMOTION_ORACLES/bin/python tests/parity/check_written_head.py $DIR
+    HEADS_WRITE_DIR=$DIR build/release/bin/unit_heads "what is saved is loaded*"
+    $ORACLES/bin/python tests/parity/check_written_head.py $DIR
 """
 
 import json

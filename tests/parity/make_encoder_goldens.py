@@ -4,7 +4,7 @@
 Reference: Qwen2_5_VisionTransformerPretrainedModel, eager attention, float32, on the CPU. Weights and
 inputs are either in small checkpoints saved here by save_pretrained, or made on both sides by the
 recipe of vision/encoder/random_weights.h. Run with the interpreter of an environment that holds
-requirements.txt (EMOTION_ORACLES, by default .oracles in the checkout):
+requirements.txt (ORACLES, by default .oracles in the checkout):
 
     tests/parity/make_encoder_goldens.py [--skip-7b]
 
@@ -18,12 +18,12 @@ import shutil
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-ORACLES = pathlib.Path(os.environ.get("EMOTION_ORACLES", ROOT / ".oracles"))
+ORACLES = pathlib.Path(os.environ.get("ORACLES", ROOT / ".oracles"))
 if pathlib.Path(sys.prefix).resolve() != ORACLES.resolve():
     python = ORACLES / "bin" / "python"
     if not python.exists():
         sys.exit(f"{python} is not there: make an environment with tests/parity/requirements.txt "
-                 "and name it in EMOTION_ORACLES")
+                 "and name it in ORACLES")
     os.execv(python, [str(python), *sys.argv])
 
 import numpy as np  # noqa: E402

@@ -1,6 +1,6 @@
 """Writes tests/data/parity/heads: checkpoints of PyTorch with the answers PyTorch gives.
 
-    $EMOTION_ORACLES/bin/python tests/parity/make_head_goldens.py
+    $ORACLES/bin/python tests/parity/make_head_goldens.py
 
 goldens.json lists the cases: file, the head's own settings (heads.json members, where a case needs
 them), val_f1, inputs and the logits of the model in evaluation mode. refused/ has files that must

@@ -1,8 +1,8 @@
 """Writes the goldens of vision/preprocess: what Pillow and transformers make of small images.
 
-    $EMOTION_ORACLES/bin/python tests/parity/make_preprocess_goldens.py
+    $ORACLES/bin/python tests/parity/make_preprocess_goldens.py
 
-EMOTION_ORACLES is a Python environment with Pillow, numpy and transformers; it defaults to .oracles
+ORACLES is a Python environment with Pillow, numpy and transformers; it defaults to .oracles
 in the checkout, and this script starts itself there. The goldens are committed, so that
 preprocess_parity_test needs no Python.
 
@@ -23,7 +23,7 @@ import sys
 import zlib
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-ORACLES = pathlib.Path(os.environ.get("EMOTION_ORACLES", ROOT / ".oracles"))
+ORACLES = pathlib.Path(os.environ.get("ORACLES", ROOT / ".oracles"))
 if not sys.prefix.startswith(str(ORACLES.resolve())) and (ORACLES / "bin/python").exists():
     os.execv(ORACLES / "bin/python", [str(ORACLES / "bin/python"), *sys.argv])
 

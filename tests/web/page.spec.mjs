@@ -1,4 +1,4 @@
-// The page against the real server: EMOTION_URL is the address that `emotion serve` printed
+// The page against the real server: PAGE_URL is the address that `emotion serve` printed
 // (scripts/test_page.sh starts it). Faults that a real server does not produce on demand are in
 // faults.spec.mjs.
 import { fileURLToPath } from 'node:url';
@@ -7,8 +7,8 @@ import { devices, expect, test } from '@playwright/test';
 import { CAMERA, closeBrowsers, jpegSize, openPage } from './browser.mjs';
 import { PICTURE } from './make_media.mjs';
 
-const URL_UNDER_TEST = process.env.EMOTION_URL;
-if (!URL_UNDER_TEST) throw new Error('EMOTION_URL must name the server; run scripts/test_page.sh');
+const URL_UNDER_TEST = process.env.PAGE_URL;
+if (!URL_UNDER_TEST) throw new Error('PAGE_URL must name the server; run scripts/test_page.sh');
 const SCREENSHOT = fileURLToPath(new URL('../../build/page.png', import.meta.url));
 
 const STATES = ['Boredom', 'Engagement', 'Confusion', 'Frustration'];

@@ -69,7 +69,7 @@ std::vector<float> ForwardOf(const HeadCheckpoint& checkpoint, const std::vector
 
 // For tests/parity/check_written_head.py, which reads the file with PyTorch.
 void KeepForPython(const HeadCheckpoint& checkpoint) {
-  const char* folder = std::getenv("EMOTION_WRITE_DIR");
+  const char* folder = std::getenv("HEADS_WRITE_DIR");
   if (folder == nullptr) return;
   REQUIRE(SaveHeadCheckpoint(std::filesystem::path(folder) / "written.pth", checkpoint).ok());
   const std::vector<float> input = Ramp(7, 1.7F);
