@@ -9,8 +9,9 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view kHowToGet =
-    "get the encoder with `emotion model fetch Qwen/Qwen2.5-VL-7B-Instruct MODELS_DIR/encoder` and "
-    "put your heads into MODELS_DIR/classifiers, or leave MODELS_DIR unset to run the demo model";
+    "put a Hugging Face directory of Qwen2.5-VL into MODELS_DIR/encoder and your heads into "
+    "MODELS_DIR/classifiers (models/README.md says how), or leave MODELS_DIR unset to run the demo "
+    "model";
 
 absl::StatusOr<ModelLocation> LocateDemo(const fs::path& program) {
   const auto folder = FindSharedFiles(program, "models/demo");

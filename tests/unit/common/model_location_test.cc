@@ -65,13 +65,13 @@ TEST_CASE("MODELS_DIR wins over the demo, and current/ over its parent") {
   CHECK(location->root == current);
 }
 
-TEST_CASE("a missing model file is named with the line that gets it") {
+TEST_CASE("a missing model file is named with what to do") {
   Checkout checkout;
   const fs::path file = checkout.Folder("mine") / "config.json";
   const absl::Status missing = RequireModelFile(file, "the encoder");
   CHECK(missing.code() == absl::StatusCode::kNotFound);
   CHECK(std::string(missing.message()).find(file.string()) != std::string::npos);
-  CHECK(std::string(missing.message()).find("emotion model fetch") != std::string::npos);
+  CHECK(std::string(missing.message()).find("MODELS_DIR/encoder") != std::string::npos);
   std::ofstream(file) << "{}";
   CHECK(RequireModelFile(file, "the encoder").ok());
 }
