@@ -18,11 +18,13 @@ unmount() {
 }
 trap unmount EXIT
 
-mirror=$(awk '$1 == "deb" && $3 == "bookworm" {print $2; exit} /^URIs:/ {print $2; exit}' \
-  /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null)
+mirror=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/*.{list,sources} 2>/dev/null |
+  awk '$1 == "deb" && $3 == "bookworm" {print $2; exit} $1 == "URIs:" {print $2; exit}' || true)
 [ -e "$root/etc/debian_version" ] || debootstrap --variant=minbase bookworm "$root" "$mirror"
 cp -r /etc/apt/sources.list* /etc/apt/apt.conf.d /etc/apt/trusted.gpg.d "$root/etc/apt/" 2>/dev/null || true
 cp -L /etc/resolv.conf "$root/etc/" 2>/dev/null || true
+mkdir -p "$root/etc/ssl/certs"
+cp -L /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/host.crt"  # whom this machine trusts
 printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d"  # packages start no services here
 chmod +x "$root/usr/sbin/policy-rc.d"
 mount -t proc proc "$root/proc"
@@ -32,7 +34,10 @@ mkdir -p "$root/src"
 git clone -q . "$root/src/emotion"
 
 # make and git are what a user has who cloned this.
-inside() { chroot "$root" /usr/bin/env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 "$@"; }
+inside() {
+  chroot "$root" /usr/bin/env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 \
+    NODE_EXTRA_CA_CERTS=/etc/ssl/certs/host.crt "$@"
+}
 inside apt-get update -q
 inside apt-get install -q -y --no-install-recommends make git ca-certificates
 inside make -C /src/emotion test
