@@ -2,11 +2,11 @@
 # make test    install what is missing, build, run unit, parity, integration and page tests
 # make test-all   the slow proofs besides: sanitizers, fuzzing, independent clients and oracles
 #
-# SETUP=skip: install nothing (systems other than Debian 12).
+# SETUP=skip: install no Debian packages (systems other than Debian 12).
 
 SETUP ?= install
 SHELL := /bin/bash
-setup = $(if $(filter skip,$(SETUP)),true,scripts/setup.sh $(1))
+setup = SETUP=$(SETUP) scripts/setup.sh $(1)
 
 .PHONY: help setup build run test test-all oracles bench format lint clean
 

@@ -20,7 +20,7 @@ namespace emotion::classifier {
 absl::Status CheckBatch(const v1::PredictBatchRequest& request, size_t max_frames);
 
 // Frames of one (session, face) in one batch are not each other's near duplicates: where a pair
-// repeats, or there is no session, the cache is asked for equal bytes only.
+// repeats, the cache is asked for equal bytes only.
 void RestrictCaching(std::vector<v1::Frame>& frames);
 
 class BatchCall final : public grpc::ServerUnaryReactor {

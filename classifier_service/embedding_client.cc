@@ -16,7 +16,7 @@ constexpr std::chrono::milliseconds kDeleteTimeout{3000};
 
 EmbeddingClient::EmbeddingClient(const ClassifierOptions& options, ModelBinding& binding,
                                  Metrics& metrics, std::function<void()> on_model_changed)
-    : binding_(binding), metrics_(metrics), on_model_changed_(std::move(on_model_changed)) {
+    : binding_(binding), on_model_changed_(std::move(on_model_changed)) {
   FramePoolOptions pool;
   pool.targets = options.embedding_targets;
   pool.in_process = options.embedding_in_process;
@@ -40,7 +40,6 @@ Verdict EmbeddingClient::Judge(const v1::Welcome& welcome) {
   const auto verdict = fingerprint ? binding_.Judge(*fingerprint, welcome.dim(), bound_is_gone)
                                    : ModelBinding::Verdict::kMismatch;
   if (verdict == ModelBinding::Verdict::kMismatch) {
-    metrics_.Incident(IncidentKind::kModelMismatch);
     LogWarning("an embedding service has another model than the heads",
                {{"replica", welcome.replica_id()},
                 {"dim", welcome.dim()},

@@ -54,7 +54,6 @@ class EmbeddingClient {
   void OnPoolChanged();
 
   ModelBinding& binding_;
-  Metrics& metrics_;
   const std::function<void()> on_model_changed_;
   UnaryFanOut calls_;
   // The pool once it stands: it may call back while it is being made.

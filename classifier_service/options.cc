@@ -8,7 +8,9 @@ absl::StatusOr<ClassifierOptions> ClassifierOptions::FromSettings(const Settings
   ClassifierOptions options;
   options.listen = settings.String("CLASSIFIER_LISTEN");
   options.embedding_targets = settings.List("EMBEDDING_TARGETS");
-  options.tls = TlsFromSettings(settings);
+  auto tls = TlsFromSettings(settings);
+  if (!tls.ok()) return tls.status();
+  options.tls = *std::move(tls);
   auto models = ModelsFromSettings(settings);
   if (!models.ok()) return models.status();
   options.models = *std::move(models);

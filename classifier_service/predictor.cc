@@ -4,6 +4,7 @@
 
 #include "classifier_service/prediction.h"
 #include "common/error/error.h"
+#include "common/log/log.h"
 #include "common/observe/trace.h"
 #include "common/rpc/status.h"
 #include "fmt/format.h"
@@ -90,6 +91,7 @@ void Predictor::Classified(v1::EmbedResult result, const Done& done) {
   }
   const auto values = EmbeddingValues(result.embedding(), bank_.input_dim());
   if (!values.ok()) {
+    LogError("the heads refused an embedding", {{"error", values.status().ToString()}});
     done(Failed(result.frame_id(), Error(Reason::kInternal, values.status().ToString())));
     return;
   }

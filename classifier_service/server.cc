@@ -134,6 +134,9 @@ absl::StatusOr<std::unique_ptr<ClassifierServer>> ClassifierServer::Start(
     const ClassifierOptions& options, Metrics& metrics) {
   auto bank = heads::HeadBank::Load(options.models.classifiers());
   if (!bank.ok()) return bank.status();
+  if (absl::Status demo = CheckDemo(options.models, (*bank)->demo(), "a head"); !demo.ok()) {
+    return demo;
+  }
   LogHeads(**bank);
   auto impl = std::make_unique<Impl>(options, *std::move(bank), metrics);
   if (absl::Status listening = impl->Listen(options); !listening.ok()) return listening;

@@ -16,6 +16,10 @@ int Show(Arguments arguments) {
     fmt::print(stderr, "emotion: {}\n", std::string(settings.status().message()));
     return kExitUsage;
   }
+  if (!settings->positionals().empty()) {
+    fmt::print(stderr, "emotion: '{}' is no flag\n", settings->positionals().front());
+    return kExitUsage;
+  }
   if (settings->help()) {
     fmt::print("{}", HelpText(kAllRoles));
     return kExitDone;

@@ -32,6 +32,10 @@ absl::StatusOr<std::string> PredictByGrpc(v1::ClassifierService::Stub& stub, std
   request.mutable_frame()->set_request_id(MakeRequestId());
   v1::PredictResponse response;
   const grpc::Status status = stub.Predict(&context, request, &response);
+  if (status.error_code() == grpc::StatusCode::UNAVAILABLE) {
+    return absl::UnavailableError(status.error_message() +
+                                  "; is it running? `emotion serve` starts it");
+  }
   if (!status.ok()) return FromGrpcStatus(status);
   return gateway::PredictionJson(response.result(), std::chrono::steady_clock::now() - start,
                                  request.frame().request_id());
@@ -46,7 +50,9 @@ absl::StatusOr<std::string> PredictByHttp(const std::string& server, std::string
                        .body = std::move(image),
                        .timeout = kTimeout});
   if (!answer.ok()) return answer.status();
-  if (answer->status != 200) return absl::UnknownError(answer->body);
+  if (answer->status != 200) {
+    return absl::UnknownError(fmt::format("HTTP {}: {}", answer->status, answer->body));
+  }
   return std::move(answer->body);
 }
 

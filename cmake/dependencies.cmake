@@ -6,8 +6,7 @@ find_package(gRPC CONFIG REQUIRED)
 find_package(absl CONFIG REQUIRED)
 find_package(Boost 1.81 CONFIG REQUIRED)  # Beast and Asio: header-only
 find_package(prometheus-cpp CONFIG REQUIRED)
-find_package(spdlog CONFIG REQUIRED)
-find_package(fmt CONFIG REQUIRED)  # spdlog brings it; std::format is not in g++ 12
+find_package(fmt CONFIG REQUIRED)  # std::format is not in g++ 12
 find_package(nlohmann_json CONFIG REQUIRED)
 find_package(JPEG REQUIRED)
 find_package(PNG REQUIRED)

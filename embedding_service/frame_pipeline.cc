@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "common/error/error.h"
+#include "common/log/log.h"
 #include "common/numeric/half.h"
 #include "common/observe/metrics.h"
 #include "vision/preprocess/version.h"
@@ -191,7 +192,6 @@ absl::Status FramePipeline::Launch(Frame& frame) {
   flight->interactive = frame.request.interactive;
   flight->request = std::move(frame.request);
   undecoded_bytes_ += bytes;
-  flight->request.prepare.deadline = frame.deadline;
   frame.flight = flight;
   flights_.emplace(flight->ticket, flight);
   if (flight->shared) shared_.emplace(flight->key, flight);
@@ -200,6 +200,10 @@ absl::Status FramePipeline::Launch(Frame& frame) {
 
 void FramePipeline::Decode(const FlightPtr& flight) {
   if (Abandoned(flight)) return;
+  {
+    const MutexLock lock(mutex_);
+    flight->request.prepare.deadline = flight->deadline;  // others may have joined with more time
+  }
   const TimePoint began = steady_clock::now();
   auto prepared = preparer_.Prepare(flight->request.image, flight->request.prepare);
   flight->decode = steady_clock::now() - began;
@@ -286,7 +290,14 @@ void FramePipeline::Land(const FlightPtr& flight, const FrameResult& result) {
     }
     flight->waiters.clear();
   }
+  const bool failed = ReasonOf(result.status) == Reason::kInternal;
   for (const FramePtr& frame : waiting) {
+    // Callers are told no details: here they are, under the id that callers get.
+    if (failed) {
+      LogError("a frame failed", {{"request_id", frame->coalesced ? frame->request.request_id
+                                                                  : flight->request.request_id},
+                                  {"error", std::string(result.status.message())}});
+    }
     FrameResult own = result;
     if (frame->coalesced) {
       own.outcome = Outcome::kCoalesced;

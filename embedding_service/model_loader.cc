@@ -46,6 +46,10 @@ absl::StatusOr<LoadedModel> LoadModel(const EmbeddingOptions& options) {
   torch.precision = ChoosePrecision(options, torch.device, CpuFeatures::OfThisMachine());
   auto encoder = vision::CreateTorchEncoder(torch);
   if (!encoder.ok()) return encoder.status();
+  if (absl::Status demo = CheckDemo(options.models, (*encoder)->info().demo, "the encoder");
+      !demo.ok()) {
+    return demo;
+  }
 
   LoadedModel model{.encoder = *std::move(encoder),
                     .preprocessor = *preprocessor,

@@ -37,7 +37,9 @@ size_t DecodeThreads() { return std::clamp<size_t>(std::thread::hardware_concurr
 absl::StatusOr<EmbeddingOptions> EmbeddingOptions::FromSettings(const Settings& settings) {
   EmbeddingOptions options;
   options.listen = settings.String("EMBEDDING_LISTEN");
-  options.tls = TlsFromSettings(settings);
+  auto tls = TlsFromSettings(settings);
+  if (!tls.ok()) return tls.status();
+  options.tls = *std::move(tls);
   if (settings.Bool("USE_REDIS")) {
     LogWarning("USE_REDIS has no effect: this release caches in process only");
   }

@@ -76,6 +76,17 @@ void ClassifierClient::Leave() {
   left_.NotifyAll();
 }
 
+void ClassifierClient::Remember(grpc::ClientContext* context) {
+  MutexLock lock(mutex_);
+  contexts_.insert(context);
+  if (closed_) context->TryCancel();
+}
+
+void ClassifierClient::Forget(grpc::ClientContext* context) {
+  MutexLock lock(mutex_);
+  contexts_.erase(context);
+}
+
 bool ClassifierClient::closed() {
   MutexLock lock(mutex_);
   return closed_;
@@ -84,8 +95,10 @@ bool ClassifierClient::closed() {
 template <class Call>
 void ClassifierClient::Start(std::shared_ptr<Call> call) {
   call->Prepare();
+  Remember(call->context.get());
   StartCall(*call->stub, call->context.get(), &call->request, &call->response,
             [this, call](const grpc::Status& status) {
+              Forget(call->context.get());
               if (!status.ok() && call->next < call->channels.size() && !closed()) {
                 Start(call);
                 return;
@@ -139,6 +152,7 @@ void ClassifierClient::Close() {
   {
     MutexLock lock(mutex_);
     closed_ = true;
+    for (grpc::ClientContext* context : contexts_) context->TryCancel();
     while (calls_ > 0) left_.Wait(mutex_);
   }
   pool_.Close();

@@ -9,6 +9,9 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <set>
+
+#include <grpcpp/client_context.h>
 
 #include "absl/status/statusor.h"
 #include "common/rpc/frame_pool.h"
@@ -50,12 +53,15 @@ class ClassifierClient {
   void Start(std::shared_ptr<Call> call);
   bool Enter();
   void Leave();
+  void Remember(grpc::ClientContext* context);
+  void Forget(grpc::ClientContext* context);
   bool closed();
 
   FramePool<PredictHop> pool_;
   Mutex mutex_;
   CondVar left_;
   bool closed_ GUARDED_BY(mutex_) = false;
+  std::set<grpc::ClientContext*> contexts_ GUARDED_BY(mutex_);  // of calls under way
   int calls_ GUARDED_BY(mutex_) = 0;  // unary calls whose callback has not returned
 };
 

@@ -37,7 +37,9 @@ absl::StatusOr<GatewayOptions> GatewayOptions::FromSettings(const Settings& sett
   options.host = settings.String("API_HOST");
   options.port = static_cast<uint16_t>(settings.Int("API_PORT"));
   options.classifier_targets = settings.List("CLASSIFIER_TARGETS");
-  options.grpc_tls = TlsFromSettings(settings);
+  auto tls = TlsFromSettings(settings);
+  if (!tls.ok()) return tls.status();
+  options.grpc_tls = *std::move(tls);
   options.cors_origins = settings.List("CORS_ORIGINS");
   options.cache_scope = *scope;
   options.session_secret = *std::move(secret);

@@ -132,9 +132,20 @@ class Batch {
   size_t remaining_ GUARDED_BY(mutex_);
 };
 
+// Where the models live in this process, a request may come before they do.
+bool IsLoading(const GatewayContext& context) {
+  return !context.draining && context.ready && !context.ready();
+}
+
+absl::Status Loading() {
+  return WithRetry(Error(Reason::kLoading, "the models are being loaded; try again soon"),
+                   std::chrono::seconds(2));
+}
+
 }  // namespace
 
 void HandlePredict(GatewayContext& context, const std::shared_ptr<Exchange>& exchange) {
+  if (IsLoading(context)) return Refuse(*exchange, Loading());
   const auto started = steady_clock::now();
   const Request& request = exchange->request();
   const absl::StatusOr<CallOptions> call = ReadCallOptions(request, context.input_limits);
@@ -155,6 +166,7 @@ void HandlePredict(GatewayContext& context, const std::shared_ptr<Exchange>& exc
 }
 
 void HandlePredictBatch(GatewayContext& context, const std::shared_ptr<Exchange>& exchange) {
+  if (IsLoading(context)) return Refuse(*exchange, Loading());
   const Request& request = exchange->request();
   const absl::StatusOr<CallOptions> call = ReadCallOptions(request, context.input_limits);
   if (!call.ok()) return Refuse(*exchange, call.status());
@@ -173,7 +185,10 @@ void HandlePredictBatch(GatewayContext& context, const std::shared_ptr<Exchange>
     if (!input->face_ids.empty()) frame.set_face_id(input->face_ids[i]);
     frame.set_encoded_image(*std::move(image));
     tickets.push_back(context.classifier.Predict(
-        std::move(frame), [batch, i](const v1::PredictResult& result) { batch->Put(i, result); }));
+        std::move(frame), [&context, exchange, batch, i](const v1::PredictResult& result) {
+          context.metrics.AnswerAge(AgeOf(exchange->request()));
+          batch->Put(i, result);
+        }));
   }
   exchange->OnGone([&context, tickets = std::move(tickets)] {
     for (const uint64_t ticket : tickets) context.classifier.Cancel(ticket);

@@ -2,7 +2,7 @@
 # Installs what is missing to build, run and test Emotion API: Debian packages, then npm packages.
 # Says what it installs; quick when nothing is missing. Other systems: names the packages and stops.
 #
-#   scripts/setup.sh build | test | test-all
+#   scripts/setup.sh build | test | test-all      SETUP=skip: no Debian packages, npm's only
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -62,15 +62,16 @@ install_npm_packages() {
 }
 
 # shellcheck disable=SC1091
-if ! (. /etc/os-release 2>/dev/null && [ "${ID:-}" = debian ] && [ "${VERSION_ID:-}" = 12 ]); then
-  echo "This is not Debian 12, so nothing was installed. Emotion API needs these packages of" >&2
-  echo "Debian 12 (bookworm), or their like, and Node 18 or newer with npm:" >&2
-  wanted | paste -sd' ' | fold -sw 90 >&2
-  echo "When they are there: make build SETUP=skip" >&2
-  exit 1
+if [ "${SETUP:-}" != skip ]; then
+  if ! (. /etc/os-release 2>/dev/null && [ "${ID:-}" = debian ] && [ "${VERSION_ID:-}" = 12 ]); then
+    echo "This is not Debian 12, so nothing was installed. Emotion API needs these packages of" >&2
+    echo "Debian 12 (bookworm), or their like, and Node 18 or newer with npm:" >&2
+    wanted | paste -sd' ' | fold -sw 90 >&2
+    echo "When they are there, add SETUP=skip: make run SETUP=skip" >&2
+    exit 1
+  fi
+  install_debian_packages
 fi
-
-install_debian_packages
 install_npm_packages web "the page's face detector and charts"
 node web/vendor.mjs
 if [ "$stage" != build ]; then install_npm_packages tests/web "page tests"; fi

@@ -14,7 +14,7 @@ root=${1:-}
 
 unmount() {
   for point in proc dev; do umount -l "$root/$point" 2>/dev/null || true; done
-  [ -z "${remove:-}" ] || rm -rf "$root"
+  [ -z "${remove:-}" ] || rm -rf --one-file-system "$root"
 }
 trap unmount EXIT
 
@@ -29,6 +29,7 @@ printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d"  # packages start n
 chmod +x "$root/usr/sbin/policy-rc.d"
 mount -t proc proc "$root/proc"
 mount --rbind /dev "$root/dev"
+mount --make-rslave "$root/dev"
 rm -rf "$root/src/emotion"
 mkdir -p "$root/src"
 git clone -q . "$root/src/emotion"
@@ -41,11 +42,12 @@ inside() {
 inside apt-get update -q
 inside apt-get install -q -y --no-install-recommends make git ca-certificates
 inside make -C /src/emotion test
-inside bash -c 'cd /src/emotion && make run ARGS="--api-port=18000" >run.log & pid=$!
-  for _ in $(seq 600); do grep -q "http://" /src/emotion/run.log 2>/dev/null && break; sleep 1; done
-  head -1 /src/emotion/run.log
-  curl -sf -H "Content-Type: image/jpeg" --data-binary @/src/emotion/tests/data/images/astronaut.jpg \
+inside bash -c 'cd /src/emotion
+  setsid make run ARGS="--api-port=18000" >run.log 2>run.err & run=$!
+  for _ in $(seq 600); do grep -q "is ready" run.log && break; sleep 1; done
+  tail -1 run.log
+  curl -sf -H "Content-Type: image/jpeg" --data-binary @tests/data/images/astronaut.jpg \
     http://localhost:18000/v1/predict; code=$?
-  pkill -INT -f "emotion-serve" ; wait $pid; exit $code'
+  kill -INT -- -$run; wait $run; exit $code'
 echo
 echo "make test and make run work on a bare Debian 12"

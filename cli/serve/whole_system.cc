@@ -40,6 +40,7 @@ class WholeSystem final : public RunningServers {
                        BoundAddress(classifier_listen_, classifier_->port()));
   }
 
+  // Streams of this process are not told: the gateway goes on serving through them until it stops.
   void BeginDrain(std::chrono::milliseconds stop_sending_within) override {
     gateway_->BeginDrain();
     classifier_->BeginDrain(stop_sending_within);

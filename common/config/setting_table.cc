@@ -87,8 +87,7 @@ constexpr std::array kTable = {
     Choice("DEMO", "auto", "auto|never|always", kAllRoles,
            "auto: the demo model only while MODELS_DIR is unset; never: refuse to start without "
            "real models."),
-    Text("DEVICE", "auto", kEmbeddingRole,
-         "auto, cpu, torch-cpu, cuda, cuda:N, or several as cuda:0,cuda:1 behind one queue."),
+    Text("DEVICE", "auto", kEmbeddingRole, "auto, cpu, torch-cpu, cuda or cuda:N."),
     Flag("USE_FP16", "true", kEmbeddingRole,
          "Half precision where it is sound on this device; PRECISION wins over it."),
     Choice("PRECISION", "auto", "auto|fp32|bf16|fp16|int8|mixed_int8", kEmbeddingRole,
@@ -103,7 +102,7 @@ constexpr std::array kTable = {
            "How alike a frame must be to an earlier one of its session to share its answer; 1 "
            "turns near matching off. (Not in this release.)"),
     Ranged(kBytes, "CACHE_BYTES", "256MiB", 0, 1024 * kGi, kEmbeddingRole,
-           "Bound of the in-process cache; 0 turns it off, Redis is still asked."),
+           "Bound of the in-process cache; 0 turns it off."),
     Ranged(kInteger, "CACHE_TTL_S", "600", 1, 7 * 24 * 3600, kModelRoles | kGatewayRole,
            "Seconds that an embedding lives; hits do not prolong it."),
     Choice("CACHE_SCOPE", "subject", "subject|session|global", kGatewayRole,

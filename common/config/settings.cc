@@ -4,8 +4,8 @@
 #include <cctype>
 #include <cstdlib>
 #include <fstream>
+#include <iterator>
 #include <optional>
-#include <sstream>
 
 #include <unistd.h>
 
@@ -25,15 +25,15 @@ constexpr size_t kMaxFileBytes = 1 << 20;
 
 absl::StatusOr<std::string> ReadSmallFile(std::string_view source, const std::string& path) {
   std::ifstream stream(path, std::ios::binary);
-  std::ostringstream text;
-  if (!stream || !(text << stream.rdbuf())) {
+  const std::string text{std::istreambuf_iterator<char>(stream), {}};
+  if (!stream.is_open() || stream.bad()) {
     return FieldError(source, fmt::format("cannot read the file '{}'", CleanUtf8(path, 200)));
   }
-  if (text.view().size() > kMaxFileBytes) {
+  if (text.size() > kMaxFileBytes) {
     return FieldError(source, fmt::format("the file '{}' is larger than {} bytes",
                                           CleanUtf8(path, 200), kMaxFileBytes));
   }
-  return std::move(text).str();
+  return text;
 }
 
 std::string FlagOf(std::string_view name) {

@@ -15,7 +15,7 @@ constexpr std::string_view kHowToGet =
 
 absl::StatusOr<ModelLocation> LocateDemo(const fs::path& program) {
   const auto folder = FindSharedFiles(program, "models/demo");
-  if (folder) return ModelLocation{*folder, true};
+  if (folder) return ModelLocation{.root = *folder, .demo = true};
   return absl::NotFoundError(
       fmt::format("the demo model does not lie where {} was installed or built; set MODELS_DIR",
                   program.string()));
@@ -33,7 +33,9 @@ absl::StatusOr<ModelLocation> LocateModels(const fs::path& models_dir, DemoMode 
   }
   std::error_code ignored;
   const fs::path current = models_dir / "current";
-  ModelLocation location{fs::is_directory(current, ignored) ? current : models_dir, false};
+  ModelLocation location{.root = fs::is_directory(current, ignored) ? current : models_dir,
+                         .demo = false,
+                         .refuse_demo = mode == DemoMode::kNever};
   if (!fs::is_directory(location.root, ignored)) {
     return absl::NotFoundError(
         fmt::format("MODELS_DIR {} is not a directory: {}", models_dir.string(), kHowToGet));
@@ -47,6 +49,12 @@ absl::StatusOr<ModelLocation> ModelsFromSettings(const Settings& settings) {
                         : demo == "never" ? DemoMode::kNever
                                           : DemoMode::kAuto;
   return LocateModels(settings.String("MODELS_DIR"), mode, ThisProgram());
+}
+
+absl::Status CheckDemo(const ModelLocation& location, bool part_is_demo, std::string_view part) {
+  if (!part_is_demo || !location.refuse_demo) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      fmt::format("{} in {} is a demo, which DEMO=never refuses", part, location.root.string()));
 }
 
 absl::Status RequireModelFile(const fs::path& file, std::string_view part) {

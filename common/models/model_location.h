@@ -20,13 +20,14 @@ enum class DemoMode { kAuto, kNever, kAlways };
 struct ModelLocation {
   std::filesystem::path root;
   bool demo = false;
+  bool refuse_demo = false;  // DEMO=never: also where MODELS_DIR turns out to hold a demo
 
   std::filesystem::path encoder() const { return root / "encoder"; }
   std::filesystem::path classifiers() const { return root / "classifiers"; }
 };
 
-// `models_dir` empty: not set. `program` is the running executable, which the demo model lies beside
-// (common/install/shared_files.h).
+// `models_dir` empty: not set. `program` is the running executable, which the demo model lies
+// beside (common/install/shared_files.h).
 //
 // FAILED_PRECONDITION when nothing is named and the demo is refused, NOT_FOUND when the folder does
 // not exist; both say what to do.
@@ -35,6 +36,10 @@ absl::StatusOr<ModelLocation> LocateModels(const std::filesystem::path& models_d
 
 // The same out of MODELS_DIR and DEMO, for this program.
 absl::StatusOr<ModelLocation> ModelsFromSettings(const Settings& settings);
+
+// FAILED_PRECONDITION when a part that was loaded (`part`, such as "the encoder") is a demo and
+// DEMO=never refuses that.
+absl::Status CheckDemo(const ModelLocation& location, bool part_is_demo, std::string_view part);
 
 // NOT_FOUND unless `file` exists; the message names it, what it is for (`part`, such as "the
 // encoder") and how to get it.

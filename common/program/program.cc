@@ -133,6 +133,11 @@ int RunProgram(const ProgramDescription& program, std::span<const std::string> a
   StopSignals signals;  // before any thread, so that none is stopped by what main waits for
   const auto settings = Settings::Parse(args, ProcessEnvironment(), program.roles);
   if (!settings.ok()) return Complain(program, settings.status());
+  if (!settings->positionals().empty()) {
+    return Complain(program, absl::InvalidArgumentError(fmt::format(
+                                 "'{}' is no flag; booleans are --name=false or --no-name",
+                                 settings->positionals().front())));
+  }
   if (settings->help()) {
     fmt::print("usage: {} [FLAG...]\n\n{}", program.name, HelpText(program.roles));
     return 0;

@@ -55,7 +55,7 @@ uint64_t FramePool<Hop>::Impl::Submit(v1::Frame frame, Callback done) {
     } else {
       ticket.timer = timers_.At(ticket.deadline, [this, id] { Expire(id); });
       Effects answers;
-      Dispatch(id, now < grace_until_, answers);
+      Dispatch(id, now < grace_until_ || options_.in_process != nullptr, answers);
       // Sending may happen here; an answer (the ticket is gone) must not be given on this stack.
       if (tickets_.contains(id)) {
         effects = std::move(answers);
@@ -87,7 +87,7 @@ void FramePool<Hop>::Impl::Cancel(uint64_t id) {
   Perform(effects);
 }
 
-// Streams that take frames now. Ejected replicas count only when no other is left.
+// Streams that take frames now. Ejected replicas count only where they are the majority.
 template <class Hop>
 auto FramePool<Hop>::Impl::Usable() const -> std::vector<std::shared_ptr<Stream>> {
   std::vector<std::shared_ptr<Stream>> usable;

@@ -38,6 +38,8 @@ uint32_t WindowOr(uint32_t stated, uint32_t fallback) { return stated > 0 ? stat
 // OFF is no failure, DOWN is one.
 int Badness(v1::SharedCache cache) { return cache == v1::SHARED_CACHE_DOWN ? 4 : cache; }
 
+constexpr milliseconds kInProcessRetry{100};
+
 }  // namespace
 
 template <class Hop>
@@ -50,9 +52,11 @@ void FramePool<Hop>::Impl::Start() {
     TakeAddresses({{kInProcessAddress, ""}});
     return;
   }
-  resolver_ = std::make_unique<Resolver>(
+  auto resolver = std::make_unique<Resolver>(
       options_.targets, options_.resolve_period,
       [this](std::vector<ResolvedAddress> addresses) { TakeAddresses(std::move(addresses)); });
+  MutexLock lock(mutex_);  // what it found already may use it
+  resolver_ = std::move(resolver);
 }
 
 template <class Hop>
@@ -90,6 +94,8 @@ void FramePool<Hop>::Impl::AddReplica(const ResolvedAddress& address) {
   replica->channel = options_.in_process ? options_.in_process
                                          : MakeChannel(address.address, options_.tls, address.host);
   replica->stub = Hop::Service::NewStub(replica->channel);
+  // A server of this process refuses streams only while its model loads, and costs nothing to ask.
+  if (options_.in_process) replica->backoff = Backoff(kInProcessRetry, kInProcessRetry);
   replicas_[address.address] = std::move(replica);
 }
 

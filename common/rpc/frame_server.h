@@ -4,7 +4,8 @@
 // each with its own status; a frame over the window, or with an id that is in flight already, is
 // answered at once. Cancel withdraws a frame, which is still answered. Half-close means: answer the
 // rest, then end with OK. A stream that broke withdraws what it left unanswered. After BeginDrain()
-// each stream has been told so, and new frames are answered UNAVAILABLE/DRAINING.
+// each stream has been told so, and new frames are answered UNAVAILABLE/DRAINING; but for streams
+// from within this process, whose callers stop before their servers do.
 //
 // FrameServer belongs to a service and makes one handler per stream; the handlers keep it and the
 // backend alive no longer than Close().
@@ -83,6 +84,7 @@ class FrameStream final
     std::shared_ptr<Session> session;
     {
       MutexLock lock(mutex_);
+      if (session_ && session_->peer() == kInProcessPeer) return;
       window_.Drain();
       drain_ = stop_sending_within;
       if (greeted_) session = session_;
@@ -208,6 +210,7 @@ class FrameStream final
   }
 
   static constexpr uint32_t kProtocol = 1;
+  static constexpr const char* kInProcessPeer = "inproc";
 
   FrameBackend<Result>& backend_;
   Mutex mutex_;

@@ -18,6 +18,7 @@ ContentKey MakeContentKey(const ContentKeyParts& parts) {
   hash.Field(static_cast<uint64_t>(parts.resize_to.width));
   hash.Field(static_cast<uint64_t>(parts.resize_to.height));
   hash.Field(uint64_t{parts.apply_exif});
+  hash.Field("detect off");  // the one mode that there is
   return hash.Finish();
 }
 

@@ -9,12 +9,16 @@ import json
 import os
 import re
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 import unittest
 import urllib.error
 import urllib.request
+import zlib
 from pathlib import Path
 
 BIN = Path(sys.argv[1] if len(sys.argv) > 1 else "build/release/bin").resolve()
@@ -60,6 +64,25 @@ def call(url, body=None, **headers):
             return answer.status, dict(answer.headers), answer.read()
     except urllib.error.HTTPError as error:
         return error.code, dict(error.headers), error.read()
+
+
+def png(width, height, depth=8, colour=0, extra=b""):
+    """A black PNG of any size; `extra` are chunks before the pixels."""
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    row = bytes(1 + (width * depth * (3 if colour == 2 else 1) + 7) // 8)
+    packer, pixels = zlib.compressobj(9), b""
+    for _ in range(height):
+        pixels += packer.compress(row)
+    pixels += packer.flush()
+    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    extra = b"".join(chunk(kind, data) for kind, data in extra or [])
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + extra + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+
+
+def jpeg_with_scans(jpeg, scans):
+    start = jpeg.index(b"\xff\xda")
+    return jpeg[:start] + jpeg[start:-2] * scans + jpeg[-2:]
 
 
 def predict(base, image, **headers):
@@ -124,6 +147,35 @@ class OneProcess(unittest.TestCase):
         self.assertEqual(answer["results"][1]["error"]["reason"], "IMAGE_UNSUPPORTED")
         self.assertEqual(list(answer["results"][2]["predictions"]), STATES)
 
+    def test_hostile_images_are_refused_at_the_door_with_status_and_reason(self):
+        animation = [(b"acTL", struct.pack(">II", 2, 0))]
+        for what, image, status, reason in (
+                ("not an image", b"plain text", 415, "IMAGE_UNSUPPORTED"),
+                ("a GIF", b"GIF89a" + bytes(100), 415, "IMAGE_UNSUPPORTED"),
+                ("a truncated JPEG", FACE[:len(FACE) // 2], 400, "IMAGE_CORRUPT"),
+                ("a truncated PNG", png(64, 64)[:60], 400, "IMAGE_CORRUPT"),
+                ("20000x20000 in 48 KB", png(20000, 20000, depth=1), 400, "IMAGE_DIMENSIONS"),
+                ("a side of 4097", png(4097, 300), 400, "IMAGE_DIMENSIONS"),
+                ("thinner than 1:20", png(2100, 100), 400, "IMAGE_DIMENSIONS"),
+                ("16 bits a channel", png(64, 64, depth=16), 415, "IMAGE_UNSUPPORTED"),
+                ("an animation", png(64, 64, extra=animation), 415, "IMAGE_UNSUPPORTED"),
+                ("2,000 scans", jpeg_with_scans(FACE, 2000), 415, "IMAGE_UNSUPPORTED"),
+                ("over 4 MiB", FACE + bytes(4 << 20), 413, "IMAGE_TOO_LARGE")):
+            with self.subTest(what):
+                start = time.monotonic()
+                got, _, body = call(f"{self.base}/v1/predict", image, Content_Type="image/jpeg")
+                self.assertEqual((got, json.loads(body)["reason"]), (status, reason))
+                self.assertLess(time.monotonic() - start, 5, "a refusal costs next to nothing")
+        self.assertEqual(call(f"{self.base}/health/ready")[0], 200)
+
+    def test_the_largest_legal_picture_costs_one_face(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "large.jpg"
+            subprocess.run(["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc=s=4096x4096", "-frames:v", "1", path],
+                           check=True)
+            answer = json.loads(predict(self.base, path.read_bytes()))
+        self.assertEqual(list(answer["predictions"]), STATES)
+
     def test_errors_are_problem_documents(self):
         status, headers, body = call(f"{self.base}/v1/predict", b"GIF89a not an image", Content_Type="image/jpeg")
         problem = json.loads(body)
@@ -176,7 +228,7 @@ class OneProcess(unittest.TestCase):
 class ThreeProcesses(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.embedding = Process("emotion-embedding", "--embedding-listen=127.0.0.1:0", "--metrics-listen=127.0.0.1:0")
+        cls.embedding = Process("emotion-embedding", "--precision=fp32", "--embedding-listen=127.0.0.1:0", "--metrics-listen=127.0.0.1:0")
         cls.classifier = Process("emotion-classifier", "--classifier-listen=127.0.0.1:0", "--metrics-listen=127.0.0.1:0",
                                  "--embedding-targets=" + cls.embedding.address("grpc"))
         cls.gateway = Process("emotion-gateway", "--api-host=127.0.0.1", "--api-port=0",
@@ -223,6 +275,40 @@ class ThreeProcesses(unittest.TestCase):
         self.assertEqual(classifier.stop(), 0)
 
 
+class Stopping(unittest.TestCase):
+    def test_after_sigterm_new_work_is_taken_for_the_delay_then_the_program_ends(self):
+        serve = Process("emotion", "serve", "--api-host=127.0.0.1", "--api-port=0", "--drain-delay-ms=3000",
+                        "--embedding-listen=127.0.0.1:0", "--classifier-listen=127.0.0.1:0")
+        base = serve.address("open")
+        predict(base, FACE)
+        serve.child.send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + 2
+        while call(f"{base}/health/ready")[0] == 200:
+            self.assertLess(time.monotonic(), deadline, "readiness did not turn")
+        self.assertEqual(json.loads(predict(base, FACE, Cache_Control="no-store"))["cache"], "miss")
+        self.assertEqual(serve.child.wait(timeout=30), 0)
+        serve.child.stdout.close()
+        serve.log.close()
+
+    def test_what_was_accepted_is_answered(self):
+        serve = Process("emotion", "serve", "--api-host=127.0.0.1", "--api-port=0",
+                        "--embedding-listen=127.0.0.1:0", "--classifier-listen=127.0.0.1:0")
+        answers = []
+        images = [FACE + bytes([n]) for n in range(24)]
+        posts = [threading.Thread(target=lambda image=image: answers.append(
+            call(f"{serve.address('open')}/v1/predict", image, Content_Type="image/jpeg")[0])) for image in images]
+        for post in posts:
+            post.start()
+        while not answers:
+            time.sleep(0.001)
+        self.assertEqual(serve.stop(), 0)
+        for post in posts:
+            post.join()
+        self.assertEqual(len(answers), len(images))
+        self.assertTrue(set(answers) <= {200, 503}, answers)
+        self.assertIn(200, answers)
+
+
 class WrongStarts(unittest.TestCase):
     def fails(self, *arguments, **environment):
         done = subprocess.run([BIN / "emotion", *arguments], capture_output=True, text=True, timeout=60,
@@ -235,6 +321,9 @@ class WrongStarts(unittest.TestCase):
                 (["serve"], {"EMOTION_BATCHSIZE": "4"}, "EMOTION_BATCHSIZE"),
                 (["serve"], {"BATCH_SIZE": "many"}, "BATCH_SIZE"),
                 (["serve"], {"REDIS_PORT": "tcp://10.0.0.1:6379"}, "REDIS_PORT"),
+                (["serve", "--use-fp16", "false"], {}, "false"),
+                (["serve", "--grpc-tls-key-file=/dev/null"], {}, "GRPC_TLS_CERT_FILE"),
+                (["serve", "--jwt-keys-file=/dev/null"], {}, "JWT_KEYS_FILE"),
                 (["nonsense"], {}, "nonsense"),
                 (["predict", "--no-such-flag"], {}, "no-such-flag")):
             code, errors = self.fails(*arguments, **environment)
@@ -244,8 +333,16 @@ class WrongStarts(unittest.TestCase):
     def test_missing_models_end_the_start_with_what_to_do(self):
         with tempfile.TemporaryDirectory() as empty:
             code, errors = self.fails("serve", "--api-port=0", f"--models-dir={empty}")
-        self.assertNotEqual(code, 0)
+        self.assertEqual(code, 2)
         self.assertIn("MODELS_DIR", errors)
+
+    def test_a_missing_encoder_alone_ends_the_start_too(self):
+        with tempfile.TemporaryDirectory() as models:
+            (Path(models) / "classifiers").symlink_to(SOURCE / "models/demo/classifiers")
+            code, errors = self.fails("serve", "--api-port=0", "--embedding-listen=127.0.0.1:0",
+                                      "--classifier-listen=127.0.0.1:0", f"--models-dir={models}")
+        self.assertEqual(code, 2)
+        self.assertIn("encoder", errors)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,6 @@ WRAPPED = {
     r"(oneapi/)?dnnl": ("vision/encoder/onednn/",),
     r"boost/(beast|asio)": ("gateway/", "common/observe/admin_server", "tests/", "bench/"),
     r"hiredis/": ("common/redis/",),
-    r"spdlog/": ("common/log/",),
     r"prometheus/": ("common/observe/",),
     r"opencv2/": ("training/", "vision/faces/", "tests/"),
     r"zip\.h": ("heads/", "training/", "tests/"),

@@ -65,6 +65,15 @@ TEST_CASE("MODELS_DIR wins over the demo, and current/ over its parent") {
   CHECK(location->root == current);
 }
 
+TEST_CASE("DEMO=never refuses a demo wherever it lies") {
+  Checkout checkout;
+  const auto location = LocateModels(checkout.Folder("mine"), DemoMode::kNever, checkout.program());
+  REQUIRE(location.ok());
+  CHECK(CheckDemo(*location, false, "the encoder").ok());
+  CHECK(CheckDemo(*location, true, "the encoder").code() == absl::StatusCode::kFailedPrecondition);
+  CHECK(CheckDemo({.root = "/x", .demo = true}, true, "the encoder").ok());
+}
+
 TEST_CASE("a missing model file is named with what to do") {
   Checkout checkout;
   const fs::path file = checkout.Folder("mine") / "config.json";
