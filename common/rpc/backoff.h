@@ -21,8 +21,8 @@ class Backoff {
   void Reset() { next_ = first_; }
 
  private:
-  const std::chrono::milliseconds first_;
-  const std::chrono::milliseconds most_;
+  std::chrono::milliseconds first_;
+  std::chrono::milliseconds most_;
   std::chrono::milliseconds next_;
 };
 

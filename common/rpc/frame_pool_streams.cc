@@ -38,7 +38,7 @@ uint32_t WindowOr(uint32_t stated, uint32_t fallback) { return stated > 0 ? stat
 // OFF is no failure, DOWN is one.
 int Badness(v1::SharedCache cache) { return cache == v1::SHARED_CACHE_DOWN ? 4 : cache; }
 
-constexpr milliseconds kInProcessRetry{100};
+constexpr std::chrono::milliseconds kInProcessRetry{100};
 
 }  // namespace
 
