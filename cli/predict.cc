@@ -32,10 +32,6 @@ absl::StatusOr<std::string> PredictByGrpc(v1::ClassifierService::Stub& stub, std
   request.mutable_frame()->set_request_id(MakeRequestId());
   v1::PredictResponse response;
   const grpc::Status status = stub.Predict(&context, request, &response);
-  if (status.error_code() == grpc::StatusCode::UNAVAILABLE) {
-    return absl::UnavailableError(status.error_message() +
-                                  "; is it running? `emotion serve` starts it");
-  }
   if (!status.ok()) return FromGrpcStatus(status);
   return gateway::PredictionJson(response.result(), std::chrono::steady_clock::now() - start,
                                  request.frame().request_id());
@@ -56,22 +52,35 @@ absl::StatusOr<std::string> PredictByHttp(const std::string& server, std::string
   return std::move(answer->body);
 }
 
+// `stub` is null where `server` is a gateway.
+absl::StatusOr<std::string> PredictFile(const std::string& file, const std::string& server,
+                                        v1::ClassifierService::Stub* stub) {
+  auto image = ReadFile(file, kMaxImageBytes);
+  if (!image.ok()) return image.status();
+  if (image->empty()) return absl::InvalidArgumentError(file + ": the file is empty");
+  auto line = stub != nullptr ? PredictByGrpc(*stub, *std::move(image))
+                              : PredictByHttp(server, *std::move(image));
+  if (absl::IsUnavailable(line.status())) {
+    return absl::UnavailableError(
+        fmt::format("{}; is the system running? `emotion serve` starts it",
+                    std::string(line.status().message())));
+  }
+  if (!line.ok()) {
+    return absl::UnknownError(fmt::format("{}: {}", file, std::string(line.status().message())));
+  }
+  return line;
+}
+
 int Predict(const std::string& server, const std::vector<std::string>& files) {
   std::unique_ptr<v1::ClassifierService::Stub> stub;
   if (!IsHttpUrl(server)) stub = v1::ClassifierService::NewStub(MakeChannel(server));
   int code = kExitDone;
   for (const std::string& file : files) {
-    auto image = ReadFile(file, kMaxImageBytes);
-    absl::StatusOr<std::string> line = image.status();
-    if (image.ok() && image->empty()) line = absl::InvalidArgumentError("the file is empty");
-    if (image.ok() && !image->empty()) {
-      line =
-          stub ? PredictByGrpc(*stub, *std::move(image)) : PredictByHttp(server, *std::move(image));
-    }
+    const auto line = PredictFile(file, server, stub.get());
     if (line.ok()) {
       fmt::print("{}\n", *line);
     } else {
-      code = Fail(fmt::format("{}: {}", file, std::string(line.status().message())));
+      code = Fail(std::string(line.status().message()));
     }
   }
   return code;
