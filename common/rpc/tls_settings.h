@@ -24,7 +24,8 @@ inline absl::StatusOr<TlsFiles> TlsFromSettings(const Settings& settings) {
                                    std::pair{"GRPC_TLS_KEY_FILE", files.key},
                                    std::pair{"GRPC_TLS_CA_FILE", files.authority}}) {
     if (file.empty()) return FieldError(name, "is needed too: mutual TLS takes all three files");
-    if (access(file.c_str(), R_OK) != 0) return FieldError(name, fmt::format("{} cannot be read", file));
+    if (access(file.c_str(), R_OK) != 0)
+      return FieldError(name, fmt::format("{} cannot be read", file));
   }
   return files;
 }

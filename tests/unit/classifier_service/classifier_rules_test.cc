@@ -150,9 +150,9 @@ TEST_CASE("a picture is usable unless a warning says that there is no face to re
   };
   CHECK(usable({}));
   CHECK(usable({v1::QUALITY_WARNING_NOT_SQUARE, v1::QUALITY_WARNING_MULTIPLE_FACES}));
-  for (int severe : {v1::QUALITY_WARNING_TOO_DARK, v1::QUALITY_WARNING_TOO_BRIGHT,
-                     v1::QUALITY_WARNING_BLURRED, v1::QUALITY_WARNING_TOO_SMALL,
-                     v1::QUALITY_WARNING_NO_FACE}) {
+  for (int severe :
+       {v1::QUALITY_WARNING_TOO_DARK, v1::QUALITY_WARNING_TOO_BRIGHT, v1::QUALITY_WARNING_BLURRED,
+        v1::QUALITY_WARNING_TOO_SMALL, v1::QUALITY_WARNING_NO_FACE}) {
     CHECK_FALSE(usable({v1::QUALITY_WARNING_NOT_SQUARE, severe}));
   }
 }
