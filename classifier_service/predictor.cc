@@ -127,7 +127,7 @@ void Predictor::Count(const v1::PredictResult& result) {
   }
 }
 
-void Predictor::Classify(v1::Embedding embedding, ClassifyDone done) {
+void Predictor::Classify(v1::Embedding embedding, const ClassifyDone& done) {
   auto task = [this, embedding = std::move(embedding), done] {
     const auto bound = binding_.bound();
     const auto fingerprint = FingerprintFrom(embedding.model_fingerprint());

@@ -50,7 +50,7 @@ class Predictor final : public FrameBackend<v1::PredictResult> {
   // they were not trained for its dim or fingerprint. `done` is called once, on a worker, or at
   // once when the workers are overloaded (QUEUE_FULL).
   using ClassifyDone = std::function<void(absl::StatusOr<v1::ClassifyResponse>)>;
-  void Classify(v1::Embedding embedding, ClassifyDone done);
+  void Classify(v1::Embedding embedding, const ClassifyDone& done);
 
  private:
   void Classified(v1::EmbedResult result, const Done& done);

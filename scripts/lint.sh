@@ -24,9 +24,9 @@ npm run --silent --prefix tests/web lint
 
 # clang cannot compile LibTorch 1.13's headers in C++20: their users are left out here.
 echo "clang-tidy, thread safety"
-scripts/build.sh dev emotion_proto
+scripts/build.sh lint emotion_proto
 if [ $# -gt 0 ]; then files=("$@"); else
   mapfile -t files < <(git ls-files '*.cc' | grep -vE '^(vision/encoder/torch|training|tests|bench)/')
 fi
 printf '%s\n' "${files[@]}" | xargs -P "$(nproc)" -n 4 \
-  clang-tidy -p build/dev --quiet --extra-arg=-Wthread-safety --extra-arg=-Wno-unknown-warning-option
+  clang-tidy -p build/lint --quiet --extra-arg=-Wthread-safety --extra-arg=-Wno-unknown-warning-option
