@@ -18,7 +18,7 @@ stop_server() {
 
 # Browsers lend their camera to https and to the local machine only: the address becomes 127.0.0.1.
 printed_address() {
-  grep -oE 'https?://[^/[:space:]"]+:[0-9]+' "$log" | head -n 1 | sed -E 's#//[^/]+:#//127.0.0.1:#'
+  sed -nE 's#.* is ready: open (https?://)[^/ ]+:([0-9]+).*#\1127.0.0.1:\2#p' "$log" | head -n 1
 }
 
 start_server() {
