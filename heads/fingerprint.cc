@@ -1,6 +1,6 @@
 #include "heads/fingerprint.h"
 
-#include "fmt/format.h"
+#include "common/hash/sha256.h"
 
 namespace emotion::heads {
 namespace {
@@ -14,9 +14,7 @@ int HexDigit(char c) {
 
 }  // namespace
 
-std::string FormatFingerprint(const Fingerprint& fingerprint) {
-  return fmt::format("{:02x}", fmt::join(fingerprint, ""));
-}
+std::string FormatFingerprint(const Fingerprint& fingerprint) { return Hex(fingerprint); }
 
 std::optional<Fingerprint> ParseFingerprint(std::string_view hex) {
   Fingerprint fingerprint;

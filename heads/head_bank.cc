@@ -106,10 +106,8 @@ absl::StatusOr<std::unique_ptr<HeadBank>> HeadBank::Load(const std::filesystem::
   auto checkpoints = LoadCheckpoints(directory);
   if (!checkpoints.ok()) return checkpoints.status();
   if (absl::Status status = CheckAgreement(*checkpoints); !status.ok()) return status;
-  auto digest = DigestHeads(*checkpoints);
-  if (!digest.ok()) return digest.status();
   auto impl = std::make_unique<Impl>();
-  impl->digest = *digest;
+  impl->digest = DigestHeads(*checkpoints);
   for (State state : kStates) {
     const auto index = static_cast<size_t>(state);
     const HeadCheckpoint& checkpoint = (*checkpoints)[index];

@@ -1,11 +1,9 @@
 #include "heads/head_digest.h"
 
 #include <bit>
-#include <memory>
 #include <string_view>
 
-#include <openssl/evp.h>
-
+#include "common/hash/sha256.h"
 #include "fmt/format.h"
 
 namespace emotion::heads {
@@ -13,58 +11,29 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "floats are hashed as they lie");
 
-class Digest {
- public:
-  Digest() : context_(EVP_MD_CTX_new(), EVP_MD_CTX_free) {
-    ok_ = context_ != nullptr && EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr) == 1;
-  }
-
-  void Add(const void* data, size_t bytes) {
-    ok_ = ok_ && EVP_DigestUpdate(context_.get(), data, bytes) == 1;
-  }
-  // With its length, so that no two sequences of fields look alike.
-  void Text(std::string_view text) {
-    const uint64_t length = text.size();
-    Add(&length, sizeof(length));
-    Add(text.data(), text.size());
-  }
-  void Floats(const std::vector<float>& values) {
-    const uint64_t count = values.size();
-    Add(&count, sizeof(count));
-    Add(values.data(), values.size() * sizeof(float));
-  }
-
-  absl::StatusOr<Fingerprint> Finish() {
-    Fingerprint fingerprint;
-    unsigned int bytes = 0;
-    ok_ = ok_ && EVP_DigestFinal_ex(context_.get(), fingerprint.data(), &bytes) == 1;
-    if (!ok_ || bytes != fingerprint.size()) return absl::InternalError("SHA-256 is not available");
-    return fingerprint;
-  }
-
- private:
-  const std::unique_ptr<EVP_MD_CTX, void (*)(EVP_MD_CTX*)> context_;
-  bool ok_;
-};
-
-void AddLayer(Digest& digest, const LinearLayer& linear) {
-  digest.Text(fmt::format("linear {} {}", linear.inputs, linear.outputs));
-  digest.Floats(linear.weight);
-  digest.Floats(linear.bias);
+void AddFloats(Sha256& digest, const std::vector<float>& values) {
+  digest.Field(static_cast<uint64_t>(values.size()));
+  digest.Update({reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float)});
 }
 
-void AddLayer(Digest& digest, const NormLayer& norm) {
-  digest.Text(fmt::format("{} {}", norm.kind == NormKind::kBatchNorm ? "batch_norm" : "layer_norm",
-                          norm.epsilon));
-  digest.Floats(norm.weight);
-  digest.Floats(norm.bias);
-  digest.Floats(norm.running_mean);
-  digest.Floats(norm.running_var);
+void AddLayer(Sha256& digest, const LinearLayer& linear) {
+  digest.Field(fmt::format("linear {} {}", linear.inputs, linear.outputs));
+  AddFloats(digest, linear.weight);
+  AddFloats(digest, linear.bias);
 }
 
-void AddHead(Digest& digest, const HeadCheckpoint& head) {
+void AddLayer(Sha256& digest, const NormLayer& norm) {
+  digest.Field(fmt::format("{} {}", norm.kind == NormKind::kBatchNorm ? "batch_norm" : "layer_norm",
+                           norm.epsilon));
+  AddFloats(digest, norm.weight);
+  AddFloats(digest, norm.bias);
+  AddFloats(digest, norm.running_mean);
+  AddFloats(digest, norm.running_var);
+}
+
+void AddHead(Sha256& digest, const HeadCheckpoint& head) {
   const HeadNetwork& network = head.network;
-  digest.Text(
+  digest.Field(
       fmt::format("layers {} activation {} norm {} size {}x{}", network.layers.size(),
                   ActivationName(network.activation),
                   network.norm_placement == NormPlacement::kBeforeActivation ? "before" : "after",
@@ -72,17 +41,17 @@ void AddHead(Digest& digest, const HeadCheckpoint& head) {
   for (const HeadLayer& layer : network.layers) {
     std::visit([&](const auto& kind) { AddLayer(digest, kind); }, layer.layer);
   }
-  digest.Floats({head.calibration.temperature.value_or(1.0F)});
-  digest.Floats(head.calibration.bias);
+  AddFloats(digest, {head.calibration.temperature.value_or(1.0F)});
+  AddFloats(digest, head.calibration.bias);
 }
 
 }  // namespace
 
-absl::StatusOr<Fingerprint> DigestHeads(const std::array<HeadCheckpoint, kStateCount>& heads) {
-  Digest digest;
-  digest.Text("emotion heads 1");
+Fingerprint DigestHeads(const std::array<HeadCheckpoint, kStateCount>& heads) {
+  Sha256 digest;
+  digest.Field(std::string_view("emotion heads 1"));
   for (State state : kStates) {
-    digest.Text(std::string(StateName(state)));
+    digest.Field(StateName(state));
     AddHead(digest, heads[static_cast<size_t>(state)]);
   }
   return digest.Finish();

@@ -3,7 +3,6 @@
 
 #include <array>
 
-#include "absl/status/statusor.h"
 #include "common/affect/affect.h"
 #include "heads/fingerprint.h"
 #include "heads/head_checkpoint.h"
@@ -12,7 +11,7 @@ namespace emotion::heads {
 
 // SHA-256 over everything that moves a prediction: layers, weights, activation, input size and
 // calibration of each state. Names, metrics and file layout do not count: the same head, written
-// anew, has the same digest. INTERNAL where OpenSSL refuses.
-absl::StatusOr<Fingerprint> DigestHeads(const std::array<HeadCheckpoint, kStateCount>& heads);
+// anew, has the same digest.
+Fingerprint DigestHeads(const std::array<HeadCheckpoint, kStateCount>& heads);
 
 }  // namespace emotion::heads
