@@ -39,6 +39,10 @@ absl::Status Draining() {
   return Error(Reason::kDraining, "this server is about to stop; send the frame elsewhere");
 }
 
+absl::Status Evicted(std::chrono::milliseconds wait) {
+  return WithRetry(Error(Reason::kQueueFull, "the queue is full and others hold less of it"), wait);
+}
+
 }  // namespace
 
 // One unanswered frame. Whoever takes it out of frames_ answers it: that makes it exactly once.
@@ -64,13 +68,13 @@ struct FramePipeline::Flight {
   ContentKey key{};
   FrameRequest request;  // of its first frame
   bool shared = false;
-  int64_t reserved_patches = 0;
 
   // Guarded by the pipeline's mutex_.
   std::vector<Ticket> waiters;
   TimePoint deadline;
   bool interactive = true;
   bool queued = false;
+  Place place;  // until queued
 
   // Written by the decode thread before the encoder sees the flight.
   uint32_t quality_warnings = 0;
@@ -140,15 +144,16 @@ void FramePipeline::LookedUp(const FramePtr& frame, std::shared_ptr<const Cached
 
 void FramePipeline::Miss(const FramePtr& frame) {
   absl::Status refused;
+  FlightPtr evicted;
   {
     const MutexLock lock(mutex_);
     if (!frames_.contains(frame->ticket)) return;  // cancelled, or its deadline passed
     if (Join(*frame)) return;
-    refused = Launch(*frame);
-    if (refused.ok()) return;
-    Extract(frame->ticket);
+    refused = Launch(*frame, &evicted);
+    if (!refused.ok()) Extract(frame->ticket);
   }
-  Refuse(*frame, refused);
+  if (evicted) Land(evicted, {.status = Evicted(runner_->Load().wait)});
+  if (!refused.ok()) Refuse(*frame, refused);
 }
 
 bool FramePipeline::Join(Frame& frame) {
@@ -166,8 +171,8 @@ bool FramePipeline::Join(Frame& frame) {
   return true;
 }
 
-// Not OK: refused, nothing was started.
-absl::Status FramePipeline::Launch(Frame& frame) {
+// Not OK: refused, nothing was started. Either way `evicted` may have lost its place to this frame.
+absl::Status FramePipeline::Launch(Frame& frame, FlightPtr* evicted) {
   if (!decoders_) return Draining();
   const size_t bytes = frame.request.image.size();
   if (undecoded_bytes_ > 0 && undecoded_bytes_ + bytes > options_.undecoded_bytes) {
@@ -175,18 +180,21 @@ absl::Status FramePipeline::Launch(Frame& frame) {
                      runner_->Load().wait);
   }
   const int64_t patches = PatchesOf(frame.request.prepare);
-  if (absl::Status status = runner_->Reserve(patches, frame.deadline); !status.ok()) return status;
+  auto reserved = runner_->Reserve(
+      {.patches = patches, .deadline = frame.deadline, .interactive = frame.request.interactive});
+  if (!reserved.ok()) return reserved.status();
+  if (reserved->evicted) *evicted = flights_.at(*reserved->evicted);
 
   auto flight = std::make_shared<Flight>();
   if (!decoders_->Submit([this, flight] { Decode(flight); })) {
-    runner_->Release(patches);
+    runner_->Release(std::move(reserved->place));
     return Error(Reason::kQueueFull, "too many images wait to be decoded");
   }
   flight->ticket = frame.ticket;
   flight->key = frame.key;
   flight->shared = frame.request.cache != CacheUse::kNoStore && !frame.request.resent &&
                    !shared_.contains(frame.key);
-  flight->reserved_patches = patches;
+  flight->place = std::move(reserved->place);
   flight->waiters = {frame.ticket};
   flight->deadline = frame.deadline;
   flight->interactive = frame.request.interactive;
@@ -215,7 +223,7 @@ void FramePipeline::Decode(const FlightPtr& flight) {
   if (prepared.ok()) {
     Enqueue(flight, *std::move(prepared));
   } else {
-    runner_->Release(flight->reserved_patches);
+    runner_->Release(std::move(flight->place));
     Land(flight, {.status = prepared.status()});
   }
 }
@@ -224,7 +232,7 @@ void FramePipeline::Decode(const FlightPtr& flight) {
 bool FramePipeline::Abandoned(const FlightPtr& flight) {
   const MutexLock lock(mutex_);
   if (!flight->waiters.empty()) return false;
-  runner_->Release(flight->reserved_patches);
+  runner_->Release(std::move(flight->place));
   FreeImage(*flight);
   CloseFlight(*flight);
   return true;
@@ -251,7 +259,7 @@ void FramePipeline::Enqueue(const FlightPtr& flight, vision::PreparedImage prepa
         .alone = flight->request.resent,
         .done = [this, flight](EncodeAnswer answer) { Encoded(flight, std::move(answer)); }};
     flight->queued = true;  // before Push: the job may be answered before Push returns
-    pushed = runner_->Push(flight->ticket, std::move(job), flight->reserved_patches);
+    pushed = runner_->Push(flight->ticket, std::move(job), std::move(flight->place));
   }
   if (!pushed.ok()) Land(flight, {.status = pushed});
 }

@@ -87,7 +87,7 @@ class FramePipeline {
   void LookedUp(const FramePtr& frame, std::shared_ptr<const CachedEmbedding> value);
   void Miss(const FramePtr& frame);
   bool Join(Frame& frame) REQUIRES_LOCK(mutex_);
-  absl::Status Launch(Frame& frame) REQUIRES_LOCK(mutex_);
+  absl::Status Launch(Frame& frame, FlightPtr* evicted) REQUIRES_LOCK(mutex_);
   void Decode(const FlightPtr& flight);
   void Enqueue(const FlightPtr& flight, vision::PreparedImage prepared);
   void Encoded(const FlightPtr& flight, EncodeAnswer answer);

@@ -48,7 +48,9 @@ class BatchQueue::Batch {
   bool alone_ = false;
 };
 
-absl::Status BatchQueue::Reserve(int64_t patches, TimePoint deadline, TimePoint now) {
+absl::StatusOr<Reservation> BatchQueue::Reserve(const PlaceRequest& request, TimePoint now) {
+  const int64_t patches = request.patches;
+  const TimePoint deadline = request.deadline;
   const auto wait = EstimateWait(now);
   if (frames() >= rules_.queue_limit) {
     return WithRetry(
@@ -70,16 +72,17 @@ absl::Status BatchQueue::Reserve(int64_t patches, TimePoint deadline, TimePoint 
   }
   ++reserved_frames_;
   reserved_patches_ += patches;
-  return absl::OkStatus();
+  return Reservation{.place = Place(patches)};
 }
 
-void BatchQueue::Release(int64_t patches) {
+void BatchQueue::Release(Place place) {
+  if (!place) return;
   --reserved_frames_;
-  reserved_patches_ -= patches;
+  reserved_patches_ -= place.patches_;
 }
 
-void BatchQueue::Push(const WaitingFrame& frame, int64_t reserved_patches, TimePoint now) {
-  Release(reserved_patches);
+void BatchQueue::Push(const WaitingFrame& frame, Place place, TimePoint now) {
+  Release(std::move(place));
   waiting_.push_back({frame, now});
   waiting_patches_ += frame.patches;
 }
@@ -91,6 +94,17 @@ bool BatchQueue::Remove(Ticket ticket) {
   waiting_patches_ -= entry->frame.patches;
   waiting_.erase(entry);
   return true;
+}
+
+std::optional<Place> BatchQueue::TakeBack(Ticket ticket) {
+  const auto entry = std::find_if(waiting_.begin(), waiting_.end(),
+                                  [&](const Entry& e) { return e.frame.ticket == ticket; });
+  if (entry == waiting_.end()) return std::nullopt;
+  const int64_t patches = entry->frame.patches;
+  Remove(ticket);
+  ++reserved_frames_;
+  reserved_patches_ += patches;
+  return Place(patches);
 }
 
 void BatchQueue::Raise(Ticket ticket, TimePoint deadline, bool interactive) {

@@ -16,13 +16,11 @@
 #include <optional>
 #include <vector>
 
-#include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "embedding_service/batching/encode_pace.h"
+#include "embedding_service/batching/place.h"
 
 namespace emotion::embedding {
-
-using TimePoint = std::chrono::steady_clock::time_point;
-using Ticket = uint64_t;  // chosen by the caller, unique among the frames it has here
 
 struct BatchRules {
   size_t max_frames = 4;       // most frames of one encode
@@ -47,20 +45,24 @@ class BatchQueue {
  public:
   explicit BatchQueue(const BatchRules& rules) : rules_(rules) {}
 
-  // Takes a place for a frame of about `patches` patches. RESOURCE_EXHAUSTED (QUEUE_FULL, with
+  // Takes a place for a frame. RESOURCE_EXHAUSTED (QUEUE_FULL, with
   // RetryInfo) when all places are taken, or when by the measured pace the frame would not be
   // encoded by its deadline. An idle encoder takes any frame, so that one slow encode cannot keep
   // the estimate high for ever.
-  [[nodiscard]] absl::Status Reserve(int64_t patches, TimePoint deadline, TimePoint now);
+  [[nodiscard]] absl::StatusOr<Reservation> Reserve(const PlaceRequest& request, TimePoint now);
 
-  // Gives back a place that was reserved with `patches`, unused.
-  void Release(int64_t patches);
+  // Gives back a place, unused.
+  void Release(Place place);
 
-  // The frame waits, in the place that was reserved with `reserved_patches`.
-  void Push(const WaitingFrame& frame, int64_t reserved_patches, TimePoint now);
+  // The frame waits, in its place. It may be larger or smaller than was reserved.
+  void Push(const WaitingFrame& frame, Place place, TimePoint now);
 
   // False when no such frame waits (it was taken).
   bool Remove(Ticket ticket);
+
+  // As Remove, and the place is the caller's again, for another frame. nullopt where Remove is
+  // false.
+  std::optional<Place> TakeBack(Ticket ticket);
 
   // Another caller waits for the same work: a later deadline and the higher priority count. No
   // effect on frames that do not wait.

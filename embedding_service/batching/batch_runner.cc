@@ -72,24 +72,26 @@ BatchRunner::BatchRunner(Options options, std::unique_ptr<vision::VisionEncoder>
 
 BatchRunner::~BatchRunner() { Stop(); }
 
-absl::Status BatchRunner::Reserve(int64_t patches, TimePoint deadline) {
+absl::StatusOr<Reservation> BatchRunner::Reserve(const PlaceRequest& request) {
+  Job evicted;  // destroyed after the lock is dropped: an image is large
   const MutexLock lock(mutex_);
   if (stopped_) return Draining();
-  absl::Status status = queue_.Reserve(patches, deadline, steady_clock::now());
+  auto reserved = queue_.Reserve(request, steady_clock::now());
+  if (reserved.ok() && reserved->evicted) evicted = jobs_.extract(*reserved->evicted);
   ReportQueue();
-  return status;
+  return reserved;
 }
 
-void BatchRunner::Release(int64_t patches) {
+void BatchRunner::Release(Place place) {
   const MutexLock lock(mutex_);
-  queue_.Release(patches);
+  queue_.Release(std::move(place));
   ReportQueue();
 }
 
-absl::Status BatchRunner::Push(Ticket ticket, EncodeJob job, int64_t reserved_patches) {
+absl::Status BatchRunner::Push(Ticket ticket, EncodeJob job, Place place) {
   const MutexLock lock(mutex_);
   if (stopped_) {
-    queue_.Release(reserved_patches);
+    queue_.Release(std::move(place));
     return Draining();
   }
   const TimePoint now = steady_clock::now();
@@ -98,7 +100,7 @@ absl::Status BatchRunner::Push(Ticket ticket, EncodeJob job, int64_t reserved_pa
                .deadline = job.deadline,
                .interactive = job.interactive,
                .alone = job.alone},
-              reserved_patches, now);
+              std::move(place), now);
   jobs_.emplace(ticket, Taken{std::move(job), now});
   ReportQueue();
   work_.NotifyOne();
@@ -106,11 +108,20 @@ absl::Status BatchRunner::Push(Ticket ticket, EncodeJob job, int64_t reserved_pa
 }
 
 bool BatchRunner::Cancel(Ticket ticket) {
+  Job taken;
   const MutexLock lock(mutex_);
   if (!queue_.Remove(ticket)) return false;
-  jobs_.erase(ticket);
+  taken = jobs_.extract(ticket);
   ReportQueue();
   return true;
+}
+
+std::optional<Place> BatchRunner::TakeBack(Ticket ticket) {
+  Job taken;
+  const MutexLock lock(mutex_);
+  std::optional<Place> place = queue_.TakeBack(ticket);
+  if (place) taken = jobs_.extract(ticket);
+  return place;
 }
 
 void BatchRunner::Raise(Ticket ticket, TimePoint deadline, bool interactive) {

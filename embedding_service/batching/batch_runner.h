@@ -16,6 +16,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <thread>
 #include <unordered_map>
@@ -77,17 +78,22 @@ class BatchRunner {
   BatchRunner(Options options, std::unique_ptr<vision::VisionEncoder> encoder, Metrics& metrics);
   ~BatchRunner();  // Stop()
 
-  // A place for a frame of about `patches` patches: see BatchQueue::Reserve. After an OK exactly
-  // one of Release and Push follows, with the same `patches`.
-  [[nodiscard]] absl::Status Reserve(int64_t patches, TimePoint deadline);
-  void Release(int64_t patches);
+  // A place for a frame: see BatchQueue::Reserve. The place ends in exactly one of Release and
+  // Push. The job of a frame that was evicted for it is gone: the caller answers that frame, after
+  // dropping its own locks.
+  [[nodiscard]] absl::StatusOr<Reservation> Reserve(const PlaceRequest& request);
+  void Release(Place place);
   // `done` may run before Push returns. Not OK (UNAVAILABLE, after Stop()): the place is given back
   // and `done` will not be called.
-  [[nodiscard]] absl::Status Push(Ticket ticket, EncodeJob job, int64_t reserved_patches);
+  [[nodiscard]] absl::Status Push(Ticket ticket, EncodeJob job, Place place);
 
   // True: the job was taken back and will never be answered. False: it is being encoded, or was
   // answered, or never pushed.
   bool Cancel(Ticket ticket);
+
+  // As Cancel, and hands the waiting job's place in line to the caller, for the newer frame of the
+  // same sender. nullopt where Cancel is false.
+  std::optional<Place> TakeBack(Ticket ticket);
 
   // See BatchQueue::Raise.
   void Raise(Ticket ticket, TimePoint deadline, bool interactive);
@@ -104,6 +110,7 @@ class BatchRunner {
     EncodeJob job;
     TimePoint pushed;
   };
+  using Job = std::unordered_map<Ticket, Taken>::node_type;
 
   void Run(std::stop_token stop);
   bool WaitForWork(const std::stop_token& stop, std::vector<Taken>* batch,

@@ -26,21 +26,21 @@ class Queue {
 
   // Reserves and pushes; the ticket is `ticket`.
   absl::Status Submit(Ticket ticket, Frame frame) {
-    absl::Status status = Reserve(frame.patches, frame.timeout);
-    if (status.ok()) Push(ticket, frame);
-    return status;
+    auto reserved = Reserve(frame.patches, frame.timeout);
+    if (reserved.ok()) Push(ticket, frame, std::move(reserved->place));
+    return reserved.status();
   }
   absl::Status Submit(Ticket ticket) { return Submit(ticket, Frame{}); }
-  absl::Status Reserve(int64_t patches, milliseconds timeout) {
-    return queue_.Reserve(patches, now_ + timeout, now_);
+  absl::StatusOr<Reservation> Reserve(int64_t patches, milliseconds timeout) {
+    return queue_.Reserve({.patches = patches, .deadline = now_ + timeout}, now_);
   }
-  void Push(Ticket ticket, Frame frame) {
+  void Push(Ticket ticket, Frame frame, Place place) {
     queue_.Push({.ticket = ticket,
                  .patches = frame.patches,
                  .deadline = now_ + frame.timeout,
                  .interactive = frame.interactive,
                  .alone = frame.alone},
-                frame.patches, now_);
+                std::move(place), now_);
   }
   void Advance(milliseconds time) { now_ += time; }
   std::vector<Ticket> Take() { return queue_.Take(now_); }
@@ -181,18 +181,20 @@ TEST_CASE("large frames fill the queue by their patches; one alone always gets i
   CHECK(ReasonOf(queue.Submit(2)) == Reason::kQueueFull);
   REQUIRE(queue.Take() == Tickets{1});
   REQUIRE(queue.Submit(3, {.patches = 600}).ok());
-  REQUIRE(queue.Reserve(400, milliseconds(1000)).ok());
+  auto reserved = queue.Reserve(400, milliseconds(1000));
+  REQUIRE(reserved.ok());
   CHECK(ReasonOf(queue.Submit(4, {.patches = 1})) == Reason::kQueueFull);
-  queue.rules().Release(400);
+  queue.rules().Release(std::move(reserved->place));
   CHECK(queue.Submit(4, {.patches = 400}).ok());
 }
 
 TEST_CASE("reserved places count as taken until they are released") {
   Queue queue({.queue_limit = 2});
-  REQUIRE(queue.Reserve(kFace, milliseconds(1000)).ok());
+  auto first = queue.Reserve(kFace, milliseconds(1000));
+  REQUIRE(first.ok());
   REQUIRE(queue.Reserve(kFace, milliseconds(1000)).ok());
   CHECK_FALSE(queue.Reserve(kFace, milliseconds(1000)).ok());
-  queue.rules().Release(kFace);
+  queue.rules().Release(std::move(first->place));
   CHECK(queue.Reserve(kFace, milliseconds(1000)).ok());
 }
 

@@ -42,13 +42,15 @@ struct Runner {
     auto promise = std::make_shared<std::promise<EncodeAnswer>>();
     auto future = promise->get_future();
     const TimePoint deadline = std::chrono::steady_clock::now() + timeout;
-    REQUIRE(runner.Reserve(4, std::chrono::steady_clock::now() + std::chrono::hours(1)).ok());
+    auto reserved = runner.Reserve(
+        {.patches = 4, .deadline = std::chrono::steady_clock::now() + std::chrono::hours(1)});
+    REQUIRE(reserved.ok());
     const absl::Status pushed = runner.Push(
         ticket,
         {.patches = std::move(image),
          .deadline = deadline,
          .done = [promise](EncodeAnswer answer) { promise->set_value(std::move(answer)); }},
-        4);
+        std::move(reserved->place));
     if (!pushed.ok()) promise->set_value({.vector = pushed});
     return future;
   }
@@ -176,7 +178,8 @@ TEST_CASE("stopping finishes the running batch, answers what waits and refuses w
   auto waiting = test.Submit(2, Image(2));
   std::thread stopper([&] { test.runner.Stop(); });
   CHECK(ReasonOf(waiting.get().vector.status()) == Reason::kDraining);
-  CHECK(ReasonOf(test.runner.Reserve(4, TimePoint::max())) == Reason::kDraining);
+  CHECK(ReasonOf(test.runner.Reserve({.patches = 4, .deadline = TimePoint::max()}).status()) ==
+        Reason::kDraining);
   test.control.gate.Open();
   stopper.join();
   CHECK(running.get().vector.ok());
