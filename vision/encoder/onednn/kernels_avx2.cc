@@ -1,0 +1,4 @@
+// Compiled for avx2: see CMakeLists.txt.
+#define EMOTION_KERNEL_SET avx2
+#define EMOTION_KERNEL_NAME "avx2"
+#include "vision/encoder/onednn/kernels_body.h"

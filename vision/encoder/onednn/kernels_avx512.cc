@@ -1,0 +1,4 @@
+// Compiled for avx512: see CMakeLists.txt.
+#define EMOTION_KERNEL_SET avx512
+#define EMOTION_KERNEL_NAME "avx512"
+#include "vision/encoder/onednn/kernels_body.h"

@@ -1,0 +1,31 @@
+// The vision encoder on oneDNN: what runs on CPUs. Needs no LibTorch.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "vision/encoder/vision_encoder.h"
+
+namespace emotion::vision {
+
+struct OneDnnEncoderOptions {
+  std::string directory;                   // see vision/encoder/model_directory.h
+  Precision precision = Precision::kFp32;  // or kBf16, on CPUs that have it
+  // Threads of one Encode; 0: the cores this process may use.
+  int threads = 0;
+  // Is told the share of the weights that is loaded, from 0 to 1, on the calling thread.
+  std::function<void(double)> progress = {};
+};
+
+// Loads and packs the weights (7B in fp32: 2.7 GB) and computes the fingerprint; seconds. Errors:
+// INVALID_ARGUMENT or NOT_FOUND for the files (see weights.h), INVALID_ARGUMENT for a precision
+// that this CPU cannot compute, RESOURCE_EXHAUSTED when memory does not suffice.
+absl::StatusOr<std::unique_ptr<VisionEncoder>> CreateOneDnnEncoder(
+    const OneDnnEncoderOptions& options);
+
+// Whether CreateOneDnnEncoder takes kBf16 on this CPU.
+bool CpuComputesBf16();
+
+}  // namespace emotion::vision

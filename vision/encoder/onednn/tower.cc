@@ -1,0 +1,189 @@
+#include "vision/encoder/onednn/tower.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include <omp.h>
+
+#include "common/error/error.h"
+
+namespace emotion::vision {
+namespace {
+
+// Rows of `order`, each `unit` patches long, brought into window order.
+std::vector<float> InWindowOrder(const std::vector<float>& values, const WindowLayout& layout,
+                                 size_t group_values) {
+  std::vector<float> ordered(values.size());
+  for (size_t place = 0; place < layout.group_order.size(); ++place) {
+    const float* from =
+        values.data() + static_cast<size_t>(layout.group_order[place]) * group_values;
+    std::copy_n(from, group_values, ordered.data() + place * group_values);
+  }
+  return ordered;
+}
+
+size_t Bytes(int64_t rows, int64_t width, Element element) {
+  return static_cast<size_t>(rows) * static_cast<size_t>(width) * BytesOf(element);
+}
+
+std::byte* Row(const AlignedBuffer& buffer, int64_t row, int64_t width, Element element) {
+  return buffer.as<std::byte>() + Bytes(row, width, element);
+}
+
+}  // namespace
+
+absl::StatusOr<TowerPlan> PlanTower(const VisionConfig& config, std::span<const Grid> grids) {
+  auto layout = MakeWindowLayout(config, grids);
+  if (!layout.ok()) return layout.status();
+  TowerPlan plan;
+  plan.grids.assign(grids.begin(), grids.end());
+  plan.layout = *std::move(layout);
+  const auto half = static_cast<size_t>(config.head_dim() / 2);
+  const std::vector<float> angles = InWindowOrder(RotaryAngles(config, grids), plan.layout,
+                                                  half * static_cast<size_t>(config.merge_unit()));
+  plan.cos.resize(angles.size());
+  plan.sin.resize(angles.size());
+  std::transform(angles.begin(), angles.end(), plan.cos.begin(),
+                 [](float a) { return std::cos(a); });
+  std::transform(angles.begin(), angles.end(), plan.sin.begin(),
+                 [](float a) { return std::sin(a); });
+  return plan;
+}
+
+TowerPass::TowerPass(const VisionConfig& config, PackedTower& weights, Element element, int threads)
+    : config_(config),
+      weights_(weights),
+      element_(element),
+      threads_(threads),
+      kernels_(*UsableKernels().front()),
+      heads_(static_cast<size_t>(threads)) {}
+
+void TowerPass::Reserve(int64_t patches) {
+  const int64_t hidden = config_.hidden_size;
+  const int64_t tokens = patches / config_.merge_unit();
+  input_.Reserve(Bytes(patches, config_.patch_values(), element_));
+  residual_.Reserve(Bytes(patches, hidden, Element::kF32));
+  normed_.Reserve(Bytes(patches, hidden, element_));
+  qkv_.Reserve(Bytes(patches, 3 * hidden, element_));
+  attended_.Reserve(Bytes(patches, hidden, element_));
+  gate_.Reserve(Bytes(patches, config_.intermediate_size, element_));
+  up_.Reserve(Bytes(patches, config_.intermediate_size, element_));
+  merged_.Reserve(Bytes(patches, hidden, element_));
+  tokens_.Reserve(Bytes(tokens, config_.out_hidden_size, Element::kF32));
+}
+
+// Window order from the start: nothing is permuted later, and an image's tokens stay together.
+void TowerPass::GatherRows(const TowerPlan& plan, std::span<const Patches* const> images) {
+  const int64_t width = int64_t{config_.patch_values()} * config_.merge_unit();
+  std::vector<const float*> groups;  // of the input
+  for (const Patches* image : images) {
+    for (size_t at = 0; at < image->rows.size(); at += static_cast<size_t>(width)) {
+      groups.push_back(image->rows.data() + at);
+    }
+  }
+  for (size_t place = 0; place < plan.layout.group_order.size(); ++place) {
+    const float* from = groups[static_cast<size_t>(plan.layout.group_order[place])];
+    std::byte* to = Row(input_, static_cast<int64_t>(place), width, element_);
+    if (element_ == Element::kF32) {
+      std::memcpy(to, from, static_cast<size_t>(width) * sizeof(float));
+    } else {
+      kernels_.to_bf16(from, static_cast<size_t>(width), reinterpret_cast<uint16_t*>(to));
+    }
+  }
+}
+
+absl::StatusOr<std::span<const float>> TowerPass::Run(const TowerPlan& plan,
+                                                      std::span<const Patches* const> images,
+                                                      const LayerObserver& observe) {
+  const int64_t patches = plan.layout.patches;
+  const int64_t tokens = patches / config_.merge_unit();
+  Reserve(patches);
+  GatherRows(plan, images);
+  const auto run = [&](PackedLinear& linear, int64_t rows, const AlignedBuffer& x,
+                       const AlignedBuffer& y) {
+    return linear.Run(rows, x.as(), y.as(), nullptr, products_);
+  };
+  const auto show = [&](int layer) {
+    if (observe) {
+      observe(layer, {residual_.as<float>(), static_cast<size_t>(patches * config_.hidden_size)});
+    }
+  };
+  if (auto status = run(weights_.patch_embed, patches, input_, residual_); !status.ok()) {
+    return status;
+  }
+  show(-1);
+  for (int i = 0; i < config_.depth; ++i) {
+    if (auto status = RunBlock(i, plan); !status.ok()) return status;
+    show(i);
+  }
+  Norm(weights_.merger_norm, patches);  // [patches, hidden] is [tokens, hidden * merge_unit]
+  if (auto status = run(weights_.merger_in, tokens, normed_, merged_); !status.ok()) return status;
+  if (auto status = run(weights_.merger_out, tokens, merged_, tokens_); !status.ok()) return status;
+  return std::span<const float>(tokens_.as<float>(),
+                                static_cast<size_t>(tokens * config_.out_hidden_size));
+}
+
+absl::Status TowerPass::RunBlock(int index, const TowerPlan& plan) {
+  PackedBlock& block = weights_.blocks[static_cast<size_t>(index)];
+  const int64_t patches = plan.layout.patches;
+  const auto run = [&](PackedLinear& linear, const AlignedBuffer& x, const AlignedBuffer& y,
+                       const void* other = nullptr) {
+    return linear.Run(patches, x.as(), y.as(), other, products_);
+  };
+  Norm(block.norm1, patches);
+  if (auto status = run(block.qkv, normed_, qkv_); !status.ok()) return status;
+  Attend(plan, config_.full_attention(index) ? plan.layout.frames : plan.layout.windows);
+  if (auto status = run(block.proj, attended_, residual_); !status.ok()) return status;
+  Norm(block.norm2, patches);
+  if (auto status = run(block.gate, normed_, gate_); !status.ok()) return status;
+  if (auto status = run(block.up, normed_, up_, gate_.as()); !status.ok()) return status;
+  return run(block.down, up_, residual_);
+}
+
+void TowerPass::Norm(std::span<const float> weight, int64_t patches) {
+  const int64_t hidden = config_.hidden_size;
+  const int64_t part = (patches + threads_ - 1) / threads_;
+#pragma omp parallel for num_threads(threads_) schedule(static)
+  for (int64_t begin = 0; begin < patches; begin += part) {
+    kernels_.norm({.x = residual_.as<float>() + begin * hidden,
+                   .weight = weight.data(),
+                   .rows = std::min(part, patches - begin),
+                   .width = hidden,
+                   .element = element_,
+                   .out = Row(normed_, begin, hidden, element_)});
+  }
+}
+
+void TowerPass::Attend(const TowerPlan& plan, std::span<const Segment> segments) {
+  const int64_t hidden = config_.hidden_size;
+  const int64_t dim = config_.head_dim();
+  const int64_t heads = config_.num_heads;
+  int64_t longest = 0;
+  for (const Segment& segment : segments) longest = std::max(longest, segment.length);
+  for (AlignedBuffer& scratch : heads_) {
+    scratch.Reserve(HeadScratch(longest, dim) * sizeof(float));
+  }
+  const auto tasks = static_cast<int64_t>(segments.size()) * heads;
+#pragma omp parallel for num_threads(threads_) schedule(static)
+  for (int64_t task = 0; task < tasks; ++task) {
+    const Segment& segment = segments[static_cast<size_t>(task / heads)];
+    const int64_t column = task % heads * dim;
+    const std::byte* qkv = Row(qkv_, segment.begin, 3 * hidden, element_);
+    kernels_.attend(
+        {.q = qkv + Bytes(1, column, element_),
+         .k = qkv + Bytes(1, hidden + column, element_),
+         .v = qkv + Bytes(1, 2 * hidden + column, element_),
+         .stride = 3 * hidden,
+         .cos = plan.cos.data() + segment.begin * (dim / 2),
+         .sin = plan.sin.data() + segment.begin * (dim / 2),
+         .rows = segment.length,
+         .dim = dim,
+         .element = element_,
+         .scratch = heads_[static_cast<size_t>(omp_get_thread_num())].as<float>(),
+         .out = Row(attended_, segment.begin, hidden, element_) + Bytes(1, column, element_),
+         .out_stride = hidden});
+  }
+}
+
+}  // namespace emotion::vision
