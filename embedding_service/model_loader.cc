@@ -3,25 +3,17 @@
 #include <string>
 #include <utility>
 
-#include "vision/encoder/torch/torch_encoder.h"
+#include "vision/encoder/factory/create_encoder.h"
 
 namespace emotion::embedding {
 namespace {
 
 // auto is the CPU: a GPU is asked for by name.
-std::string ResolveDevice(const std::string& device) {
-  return device.starts_with("cuda") ? device : "cpu";
-}
+std::string ResolveDevice(const std::string& device) { return device == "auto" ? "cpu" : device; }
 
 }  // namespace
 
-CpuFeatures CpuFeatures::OfThisMachine() {
-#if defined(__x86_64__) && defined(__GNUC__)
-  return {.bf16 = __builtin_cpu_supports("avx512bf16") != 0};
-#else
-  return {};
-#endif
-}
+CpuFeatures CpuFeatures::OfThisMachine() { return {.bf16 = vision::CpuComputesBf16()}; }
 
 vision::Precision ChoosePrecision(const EmbeddingOptions& options, std::string_view device,
                                   const CpuFeatures& cpu) {
@@ -39,12 +31,12 @@ absl::StatusOr<LoadedModel> LoadModel(const EmbeddingOptions& options) {
   auto preprocessor = vision::ReadPreprocessorConfig(directory);
   if (!preprocessor.ok()) return preprocessor.status();
 
-  vision::TorchEncoderOptions torch{.directory = directory.string(),
-                                    .precision = vision::Precision::kFp32,
-                                    .device = ResolveDevice(options.device)};
-  const vision::TorchEncoderOptions fp32 = torch;
-  torch.precision = ChoosePrecision(options, torch.device, CpuFeatures::OfThisMachine());
-  auto encoder = vision::CreateTorchEncoder(torch);
+  vision::EncoderOptions wanted{.directory = directory.string(),
+                                .precision = vision::Precision::kFp32,
+                                .device = ResolveDevice(options.device)};
+  const vision::EncoderOptions fp32 = wanted;
+  wanted.precision = ChoosePrecision(options, wanted.device, CpuFeatures::OfThisMachine());
+  auto encoder = vision::CreateEncoder(wanted);
   if (!encoder.ok()) return encoder.status();
   if (absl::Status demo = CheckDemo(options.models, (*encoder)->info().demo, "the encoder");
       !demo.ok()) {
@@ -55,8 +47,8 @@ absl::StatusOr<LoadedModel> LoadModel(const EmbeddingOptions& options) {
                     .preprocessor = *preprocessor,
                     .make_fp32 = {},
                     .directory = directory};
-  if (torch.precision != vision::Precision::kFp32) {
-    model.make_fp32 = [fp32] { return vision::CreateTorchEncoder(fp32); };
+  if (wanted.precision != vision::Precision::kFp32) {
+    model.make_fp32 = [fp32] { return vision::CreateEncoder(fp32); };
   }
   return model;
 }

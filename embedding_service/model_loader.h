@@ -20,7 +20,7 @@ struct CpuFeatures {
 vision::Precision ChoosePrecision(const EmbeddingOptions& options, std::string_view device,
                                   const CpuFeatures& cpu);
 
-// Errors: see vision::CreateTorchEncoder and ReadPreprocessorConfig; NOT_FOUND, naming what to
+// Errors: see vision::CreateEncoder and ReadPreprocessorConfig; NOT_FOUND, naming what to
 // fetch, when there is no encoder in the models' folder.
 absl::StatusOr<LoadedModel> LoadModel(const EmbeddingOptions& options);
 

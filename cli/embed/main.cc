@@ -1,15 +1,15 @@
 // emotion embed --model DIR --output FILE.npy IMAGE...: the encoder on the command line.
 //
 // Images at their native size (the checkpoint's own smart_resize), EXIF ignored, as the reference
-// implementation does. A program of its own because it links LibTorch.
+// implementation does.
 #include <fmt/format.h>
 
 #include "cli/command_line.h"
 #include "cli/npy.h"
 #include "cli/progress_bar.h"
 #include "cli/read_file.h"
+#include "vision/encoder/factory/create_encoder.h"
 #include "vision/encoder/model_directory.h"
-#include "vision/encoder/torch/torch_encoder.h"
 #include "vision/preprocess/image_preparer.h"
 #include "vision/preprocess/preprocessor_config.h"
 
@@ -60,7 +60,7 @@ int Embed(const EmbedArguments& arguments) {
   }
   const auto config = vision::ReadPreprocessorConfig(arguments.model);
   if (!config.ok()) return Fail(std::string(config.status().message()));
-  auto encoder = vision::CreateTorchEncoder(
+  auto encoder = vision::CreateEncoder(
       {.directory = arguments.model, .precision = *precision, .device = arguments.device});
   if (!encoder.ok()) return Fail(std::string(encoder.status().message()));
   const vision::ImagePreparer preparer = MakePreparer(*config);
@@ -90,7 +90,8 @@ int Main(Arguments words) {
   app.add_option("--model", arguments.model, "folder of the encoder (a Hugging Face directory)")
       ->required();
   app.add_option("--precision", arguments.precision, "fp32, bf16 or fp16")->capture_default_str();
-  app.add_option("--device", arguments.device, "cpu, cuda or cuda:N")->capture_default_str();
+  app.add_option("--device", arguments.device, "cpu, torch-cpu, cuda or cuda:N")
+      ->capture_default_str();
   app.add_option("--output", arguments.output, "the array's file")->required();
   app.add_option("images", arguments.images, "JPEG, PNG or WebP files")->required();
   return ParseAndRun(app, words, [&] { return Embed(arguments); });

@@ -356,7 +356,7 @@ TEST_CASE("what does not fit the model, the CPU or the disk is refused by name")
   CHECK(CreateOneDnnEncoder({.directory = model.path() + "/nowhere"}).status().code() ==
         absl::StatusCode::kNotFound);
   const auto bf16 = CreateOneDnnEncoder({.directory = model.path(), .precision = Precision::kBf16});
-  CHECK(bf16.ok() == CpuComputesBf16());
+  CHECK(bf16.ok() == OneDnnComputesBf16());
 }
 
 TEST_CASE("loading tells its progress, which ends at 1") {

@@ -101,7 +101,7 @@ class OneDnnEncoder final : public VisionEncoder {
 
 }  // namespace
 
-bool CpuComputesBf16() { return HasBf16Products(); }
+bool OneDnnComputesBf16() { return HasBf16Products(); }
 
 absl::StatusOr<std::unique_ptr<VisionEncoder>> CreateOneDnnEncoder(
     const OneDnnEncoderOptions& options) {

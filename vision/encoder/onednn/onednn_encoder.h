@@ -26,6 +26,6 @@ absl::StatusOr<std::unique_ptr<VisionEncoder>> CreateOneDnnEncoder(
     const OneDnnEncoderOptions& options);
 
 // Whether CreateOneDnnEncoder takes kBf16 on this CPU.
-bool CpuComputesBf16();
+bool OneDnnComputesBf16();
 
 }  // namespace emotion::vision
