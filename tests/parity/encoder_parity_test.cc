@@ -17,6 +17,7 @@
 #include <fmt/format.h>
 
 #include "tests/parity/golden_file.h"
+#include "vision/encoder/onednn/onednn_encoder.h"
 #include "vision/encoder/random_weights.h"
 #include "vision/encoder/torch/torch_encoder.h"
 #include "vision/encoder/torch/tower.h"
@@ -125,8 +126,7 @@ void CheckCase(const GoldenCase& golden, const VisionConfig& config, const Tower
 }
 
 std::vector<float> EncodeAll(const GoldenCase& golden, const std::string& directory,
-                             Precision precision) {
-  auto encoder = CreateTorchEncoder({.directory = directory, .precision = precision});
+                             absl::StatusOr<std::unique_ptr<VisionEncoder>> encoder) {
   REQUIRE(encoder.ok());
   const auto model = ReadModelConfig(directory);
   REQUIRE(model.ok());
@@ -171,8 +171,12 @@ TEST_CASE("checkpoints saved by transformers in every layout encode to its embed
     if (golden.checkpoint.empty()) continue;
     const std::string directory = kDirectory + "/" + golden.checkpoint;
     INFO(golden.name);
-    const auto found = EncodeAll(golden, directory, Precision::kFp32);
-    CHECK(WorstError(found, golden.pooled, Rms(golden.pooled)) <= kTolerance);
+    const auto torch = EncodeAll(golden, directory, CreateTorchEncoder({.directory = directory}));
+    CHECK(WorstError(torch, golden.pooled, Rms(golden.pooled)) <= kTolerance);
+    const auto onednn = EncodeAll(golden, directory, CreateOneDnnEncoder({.directory = directory}));
+    CHECK(WorstError(onednn, golden.pooled, Rms(golden.pooled)) <= kTolerance);
+    std::printf("%-26s oneDNN, pooled %.1e\n", golden.name.c_str(),
+                WorstError(onednn, golden.pooled, Rms(golden.pooled)));
     const auto checkpoint = Checkpoint::Open(directory, ReadModelConfig(directory)->vision);
     prefixes[golden.checkpoint] = checkpoint->prefix();
   }
@@ -185,7 +189,10 @@ TEST_CASE("checkpoints saved by transformers in every layout encode to its embed
 TEST_CASE("half precision stays close to single precision") {
   const GoldenFile goldens(kDirectory);
   const GoldenCase& golden = goldens.Find("images of different sizes");
-  const auto half = EncodeAll(golden, kDirectory + "/hub_layout", Precision::kBf16);
+  const std::string directory = kDirectory + "/hub_layout";
+  const auto half =
+      EncodeAll(golden, directory,
+                CreateTorchEncoder({.directory = directory, .precision = Precision::kBf16}));
   const double cosine = Cosine(half, golden.pooled);
   std::printf("bf16 against fp32: cosine %.6f\n", cosine);
   CHECK(cosine > 0.999);

@@ -8,6 +8,7 @@
 
 #include "common/error/error.h"
 #include "tests/unit/vision/temporary_directory.h"
+#include "vision/encoder/factory/create_encoder.h"
 #include "vision/encoder/onednn/kernels.h"
 #include "vision/encoder/onednn/onednn_encoder.h"
 #include "vision/encoder/onednn/packed_linear.h"
@@ -357,6 +358,22 @@ TEST_CASE("what does not fit the model, the CPU or the disk is refused by name")
         absl::StatusCode::kNotFound);
   const auto bf16 = CreateOneDnnEncoder({.directory = model.path(), .precision = Precision::kBf16});
   CHECK(bf16.ok() == OneDnnComputesBf16());
+}
+
+TEST_CASE("a device chooses the implementation, and LibTorch's comes from its module") {
+  const TinyModel model;
+  const Patches face = model.Image({1, 8, 8}, "face");
+  const Patches* const images[] = {&face};
+  const auto cpu = CreateEncoder({.directory = model.path()});
+  const auto torch = CreateEncoder({.directory = model.path(), .device = "torch-cpu"});
+  REQUIRE(cpu.ok());
+  INFO(torch.status().ToString());
+  REQUIRE(torch.ok());
+  CHECK_THAT((*cpu)->info().device, Contains("oneDNN"));
+  CHECK_THAT((*torch)->info().device, Contains("LibTorch"));
+  CHECK(Largest((*cpu)->Encode(images)->at(0), (*torch)->Encode(images)->at(0)) < 2e-5);
+  CHECK(CreateEncoder({.directory = model.path(), .device = "abacus"}).status().code() ==
+        absl::StatusCode::kInvalidArgument);
 }
 
 TEST_CASE("loading tells its progress, which ends at 1") {
