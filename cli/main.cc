@@ -1,5 +1,6 @@
 // `emotion`: one command for people and scripts. Finds the verb and runs it; verbs that link
-// LibTorch are programs of their own (emotion-<verb>, beside this one), which it becomes.
+// servers or an encoder are programs of their own (emotion-<verb>, beside this one), which it
+// becomes.
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -28,6 +29,7 @@ constexpr std::array kVerbs = {
     Verb{"predict", "score images: one JSON line per image", RunPredict},
     Verb{"embed", "encode images into a .npy array of vectors", nullptr},
     Verb{"model", "look into a model folder, or make one of random weights", RunModel},
+    Verb{"bench", "measure the encoder against what this machine can do", nullptr},
     Verb{"health", "ask a running system how it is", RunHealth},
     Verb{"config", "show the settings in force and where each comes from", RunConfig},
 };

@@ -1,4 +1,4 @@
-// The verbs of `emotion` that need neither LibTorch nor a server of their own; one file each.
+// The verbs of `emotion` that need neither an encoder nor a server of their own; one file each.
 //
 // Each takes the words after the verb and returns the exit code: 0 done, 1 failed, 2 wrong usage.
 // Errors go to stderr, one line, with what to do.

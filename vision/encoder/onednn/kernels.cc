@@ -17,9 +17,10 @@ extern const Kernels kKernels;
 
 namespace {
 
-constexpr size_t kLanes = 16;
+// What the widest vectors pad to.
+constexpr size_t kWidest = 32;
 
-size_t Padded(int64_t n) { return (static_cast<size_t>(n) + kLanes - 1) / kLanes * kLanes; }
+size_t Padded(int64_t n) { return (static_cast<size_t>(n) + kWidest - 1) / kWidest * kWidest; }
 
 std::vector<const Kernels*> FindUsable() {
   std::vector<const Kernels*> usable;

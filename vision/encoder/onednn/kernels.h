@@ -50,6 +50,8 @@ struct Kernels {
   void (*attend)(const HeadTask& task);
   // out[i] = x[i] rounded to bf16, to nearest even; NaN stays NaN.
   void (*to_bf16)(const float* x, size_t count, uint16_t* out);
+  // Keeps the multiply-add units busy for some rounds; gives the operations done. For benchmarks.
+  double (*multiply_adds)(int64_t rounds);
 };
 
 // Those that this CPU can run, the best first; "portable" is always among them.

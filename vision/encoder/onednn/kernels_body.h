@@ -1,9 +1,10 @@
-// The kernels, to be compiled once for each instruction set by a .cc file of a few lines that
-// defines EMOTION_KERNEL_SET (the namespace) and the name.
+// The kernels, to be compiled once for each instruction set by a .cc file that defines
+// EMOTION_KERNEL_SET (the namespace), EMOTION_KERNEL_NAME and EMOTION_KERNEL_LANES (floats in one
+// register).
 //
-// Written with the compiler's vector type of 16 floats, which becomes one register of AVX-512, two
-// of AVX2 or four of SSE. Nothing of the standard library is used in here, not even inline
-// functions: the linker would be free to keep the copy that was compiled for AVX-512 for everybody.
+// Written with the compiler's vector type. Nothing of the standard library is used in here, not
+// even inline functions: the linker would be free to keep the copy that was compiled for AVX-512
+// for everybody.
 #include <stddef.h>
 #include <stdint.h>
 
@@ -12,13 +13,13 @@
 namespace emotion::vision::EMOTION_KERNEL_SET {
 namespace {
 
-constexpr int kLanes = 16;
-using V = float __attribute__((vector_size(64)));
-using VInt = int32_t __attribute__((vector_size(64)));
-using VBits = uint32_t __attribute__((vector_size(64)));
-using VShort = uint16_t __attribute__((vector_size(32)));
-using VLoose = float __attribute__((vector_size(64), aligned(4), may_alias));
-using VShortLoose = uint16_t __attribute__((vector_size(32), aligned(2), may_alias));
+constexpr int kLanes = EMOTION_KERNEL_LANES;
+using V = float __attribute__((vector_size(4 * kLanes)));
+using VInt = int32_t __attribute__((vector_size(4 * kLanes)));
+using VBits = uint32_t __attribute__((vector_size(4 * kLanes)));
+using VShort = uint16_t __attribute__((vector_size(2 * kLanes)));
+using VLoose = float __attribute__((vector_size(4 * kLanes), aligned(4), may_alias));
+using VShortLoose = uint16_t __attribute__((vector_size(2 * kLanes), aligned(2), may_alias));
 
 #define EMOTION_INLINE inline __attribute__((always_inline))
 
@@ -116,7 +117,10 @@ struct HeadBuffers {
   float* scores;   // [4, keys]
 };
 
-EMOTION_INLINE int64_t Padded(int64_t n) { return (n + kLanes - 1) / kLanes * kLanes; }
+// To pairs of vectors: the loops below take two at a time.
+EMOTION_INLINE int64_t Padded(int64_t n) {
+  return (n + 2 * kLanes - 1) / (2 * kLanes) * (2 * kLanes);
+}
 
 EMOTION_INLINE HeadBuffers Carve(const HeadTask& task) {
   HeadBuffers b;
@@ -163,21 +167,31 @@ EMOTION_INLINE void LoadKeysAndValues(const HeadTask& task, const HeadBuffers& b
   }
 }
 
-// Four queries at a time: each vector of keys and values that was loaded serves all four.
-EMOTION_INLINE void Score(const HeadTask& task, const HeadBuffers& b) {
-  for (int64_t key = 0; key < b.keys; key += kLanes) {
-    V s0{}, s1{}, s2{}, s3{};
-    for (int64_t d = 0; d < task.dim; ++d) {
-      const V k = Load(b.keys_t + d * b.keys + key);
-      s0 += k * b.q[d];
-      s1 += k * b.q[task.dim + d];
-      s2 += k * b.q[2 * task.dim + d];
-      s3 += k * b.q[3 * task.dim + d];
+// Four queries at a time, two vectors wide: eight sums in registers, and each vector that was
+// loaded serves all four. out[i][column] = sum over n of factors[i][n] * rows[n][column].
+EMOTION_INLINE void Product(const float* factors, int64_t factor_stride, const float* rows,
+                            int64_t n, int64_t row_stride, V (&out)[4][2]) {
+  for (auto& sums : out) sums[0] = sums[1] = V{};
+  for (int64_t i = 0; i < n; ++i) {
+    const V left = Load(rows + i * row_stride);
+    const V right = Load(rows + i * row_stride + kLanes);
+#pragma GCC unroll 4
+    for (int q = 0; q < 4; ++q) {
+      const float factor = factors[q * factor_stride + i];
+      out[q][0] += left * factor;
+      out[q][1] += right * factor;
     }
-    Store(b.scores + key, s0);
-    Store(b.scores + b.keys + key, s1);
-    Store(b.scores + 2 * b.keys + key, s2);
-    Store(b.scores + 3 * b.keys + key, s3);
+  }
+}
+
+EMOTION_INLINE void Score(const HeadTask& task, const HeadBuffers& b) {
+  for (int64_t key = 0; key < b.keys; key += 2 * kLanes) {
+    V sums[4][2];
+    Product(b.q, task.dim, b.keys_t + key, task.dim, b.keys, sums);
+    for (int q = 0; q < 4; ++q) {
+      Store(b.scores + q * b.keys + key, sums[q][0]);
+      Store(b.scores + q * b.keys + key + kLanes, sums[q][1]);
+    }
   }
 }
 
@@ -217,16 +231,13 @@ EMOTION_INLINE void StoreRow(const HeadTask& task, int64_t row, int64_t column, 
 
 EMOTION_INLINE void Mix(const HeadTask& task, const HeadBuffers& b, int64_t row, int64_t queries,
                         const float* sums) {
-  for (int64_t column = 0; column < b.values; column += kLanes) {
-    V o[4] = {};
-    for (int64_t key = 0; key < task.rows; ++key) {
-      const V v = Load(b.v + key * b.values + column);
-      o[0] += v * b.scores[key];
-      o[1] += v * b.scores[b.keys + key];
-      o[2] += v * b.scores[2 * b.keys + key];
-      o[3] += v * b.scores[3 * b.keys + key];
+  for (int64_t column = 0; column < b.values; column += 2 * kLanes) {
+    V mixed[4][2];
+    Product(b.scores, b.keys, b.v + column, task.rows, b.values, mixed);
+    for (int64_t q = 0; q < queries; ++q) {
+      StoreRow(task, row + q, column, mixed[q][0] / sums[q]);
+      StoreRow(task, row + q, column + kLanes, mixed[q][1] / sums[q]);
     }
-    for (int64_t i = 0; i < queries; ++i) StoreRow(task, row + i, column, o[i] / sums[i]);
   }
 }
 
@@ -255,11 +266,30 @@ void RoundToBf16(const float* x, size_t count, uint16_t* out) {
   for (size_t i = whole; i < count; ++i) out[i] = ToBf16(x[i]);
 }
 
+// Independent chains, enough to hide the latency of a multiply-add and few enough for the
+// registers.
+double MultiplyAdds(int64_t rounds) {
+  constexpr int kChains = 12;
+  V chains[kChains];
+  for (int i = 0; i < kChains; ++i) chains[i] = Splat(static_cast<float>(i));
+  V factor = Splat(0.999F);
+  V term = Splat(0.001F);
+  for (int64_t round = 0; round < rounds; ++round) {
+#pragma GCC unroll 12
+    for (int i = 0; i < kChains; ++i) chains[i] = chains[i] * factor + term;
+  }
+  V sum{};
+  for (int i = 0; i < kChains; ++i) sum += chains[i];
+  const float used = Sum(sum);
+  __asm__ volatile("" : : "x"(used));  // or the loop would be removed
+  return 2.0 * kLanes * kChains * static_cast<double>(rounds);
+}
+
 #undef EMOTION_INLINE
 
 }  // namespace
 
 extern const Kernels kKernels;
-const Kernels kKernels = {EMOTION_KERNEL_NAME, Norm, Attend, RoundToBf16};
+const Kernels kKernels = {EMOTION_KERNEL_NAME, Norm, Attend, RoundToBf16, MultiplyAdds};
 
 }  // namespace emotion::vision::EMOTION_KERNEL_SET
