@@ -251,10 +251,27 @@ class ThreeProcesses(unittest.TestCase):
             self.assertEqual(json.loads(one)["model"], json.loads(three)["model"])
         self.assertEqual(serve.stop(), 0)
 
-    def test_only_the_encoders_process_maps_libtorch(self):
-        self.assertIn("libtorch_cpu", self.embedding.maps())
-        for process in (self.classifier, self.gateway):
+    def test_only_the_encoders_process_maps_a_matrix_library_and_libtorch_only_when_asked(self):
+        for process in (self.embedding, self.classifier, self.gateway):
             self.assertNotRegex(process.maps(), r"libtorch|libc10")
+        self.assertIn("libdnnl", self.embedding.maps())
+        for process in (self.classifier, self.gateway):
+            self.assertNotIn("libdnnl", process.maps())
+
+    def test_the_reference_comes_from_its_module_and_agrees(self):
+        serve = Process("emotion", "serve", "--api-host=127.0.0.1", "--api-port=0", "--precision=fp32",
+                        "--embedding-listen=127.0.0.1:0", "--classifier-listen=127.0.0.1:0",
+                        "--device=torch-cpu")
+        reference = json.loads(predict(serve.address("open"), FACE, Cache_Control="no-store"))
+        self.assertIn("libtorch_cpu", serve.maps())
+        ours = json.loads(predict(self.base, FACE, Cache_Control="no-store"))
+        self.assertEqual(ours["model"], reference["model"])
+        for state, prediction in ours["predictions"].items():
+            expected = reference["predictions"][state]
+            self.assertEqual(prediction["level"], expected["level"])
+            for mine, theirs in zip(prediction["probabilities"], expected["probabilities"]):
+                self.assertAlmostEqual(mine, theirs, places=3)
+        self.assertEqual(serve.stop(), 0)
 
     def test_each_process_shows_its_own_metrics_and_readiness(self):
         for process in (self.embedding, self.classifier):
