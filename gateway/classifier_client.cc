@@ -53,12 +53,33 @@ struct UnaryCall {
 
 }  // namespace
 
-ClassifierClient::ClassifierClient(FramePoolOptions options) : pool_(std::move(options)) {}
+ClassifierClient::ClassifierClient(FramePoolOptions options)
+    : pool_([&] {
+        options.on_change = [this] { Changed(); };
+        return std::move(options);
+      }()) {}
 
 ClassifierClient::~ClassifierClient() { Close(); }
 
 uint64_t ClassifierClient::Predict(v1::Frame frame, PredictCallback done) {
   return pool_.Submit(std::move(frame), std::move(done));
+}
+
+void ClassifierClient::OnChange(std::function<void()> changed) {
+  {
+    MutexLock lock(mutex_);
+    on_change_ = std::move(changed);
+  }
+  Changed();
+}
+
+void ClassifierClient::Changed() {
+  std::function<void()> changed;
+  {
+    MutexLock lock(mutex_);
+    if (!closed_) changed = on_change_;
+  }
+  if (changed) changed();
 }
 
 void ClassifierClient::Cancel(uint64_t ticket) { pool_.Cancel(ticket); }

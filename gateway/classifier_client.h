@@ -39,6 +39,10 @@ class ClassifierClient {
   void DeleteSession(const v1::DeleteSessionRequest& request, std::chrono::milliseconds timeout,
                      UnaryCallback<v1::DeleteSessionResponse> done);
 
+  // `changed` is called, at once and then after replicas or their model changed, on a thread that
+  // must not be held up, until Close.
+  void OnChange(std::function<void()> changed);
+
   PoolState State() const { return pool_.State(); }
 
   // Refuses new calls (UNAVAILABLE/DRAINING), cancels the rest, returns when every callback has
@@ -57,12 +61,15 @@ class ClassifierClient {
   void Forget(grpc::ClientContext* context);
   bool closed();
 
-  FramePool<PredictHop> pool_;
+  void Changed();
+
   Mutex mutex_;
   CondVar left_;
   bool closed_ GUARDED_BY(mutex_) = false;
   std::set<grpc::ClientContext*> contexts_ GUARDED_BY(mutex_);  // of calls under way
   int calls_ GUARDED_BY(mutex_) = 0;  // unary calls whose callback has not returned
+  std::function<void()> on_change_ GUARDED_BY(mutex_);
+  FramePool<PredictHop> pool_;  // last: calls Changed from its start on
 };
 
 }  // namespace emotion::gateway

@@ -11,6 +11,7 @@
 #include "gateway/classifier_client.h"
 #include "gateway/http/static_files.h"
 #include "gateway/json_codec/answers.h"
+#include "gateway/live/live_hub.h"
 #include "gateway/predict_input.h"
 #include "gateway/security/cors.h"
 #include "gateway/security/identity.h"
@@ -30,6 +31,7 @@ struct GatewayContext {
   std::function<bool()> ready;
   std::chrono::steady_clock::time_point started = std::chrono::steady_clock::now();
   std::atomic<bool> draining{false};
+  LiveHub* live = nullptr;  // of /v1/stream; set before the port opens
 };
 
 }  // namespace emotion::gateway

@@ -1,6 +1,7 @@
 // What a gateway is started with.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -34,6 +35,8 @@ struct GatewayOptions {
   InputLimits input;
   size_t max_body_bytes = size_t{16} << 20;
   HttpLimits http;
+  size_t max_unanswered = 64;                      // frames of one socket
+  std::chrono::milliseconds forget_after{30'000};  // from the end of a session's last socket
 
   // FIELD_INVALID naming the setting: one that is set and that this release cannot honour ends the
   // start, above all those of security, which must never be ignored in silence.

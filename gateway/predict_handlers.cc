@@ -132,20 +132,16 @@ class Batch {
   size_t remaining_ GUARDED_BY(mutex_);
 };
 
-// Where the models live in this process, a request may come before they do.
-bool IsLoading(const GatewayContext& context) {
-  return !context.draining && context.ready && !context.ready();
-}
+}  // namespace
 
-absl::Status Loading() {
+absl::Status CheckLoaded(const GatewayContext& context) {
+  if (context.draining || !context.ready || context.ready()) return absl::OkStatus();
   return WithRetry(Error(Reason::kLoading, "the models are being loaded; try again soon"),
                    std::chrono::seconds(2));
 }
 
-}  // namespace
-
 void HandlePredict(GatewayContext& context, const std::shared_ptr<Exchange>& exchange) {
-  if (IsLoading(context)) return Refuse(*exchange, Loading());
+  if (absl::Status status = CheckLoaded(context); !status.ok()) return Refuse(*exchange, status);
   const auto started = steady_clock::now();
   const Request& request = exchange->request();
   const absl::StatusOr<CallOptions> call = ReadCallOptions(request, context.input_limits);
@@ -166,7 +162,7 @@ void HandlePredict(GatewayContext& context, const std::shared_ptr<Exchange>& exc
 }
 
 void HandlePredictBatch(GatewayContext& context, const std::shared_ptr<Exchange>& exchange) {
-  if (IsLoading(context)) return Refuse(*exchange, Loading());
+  if (absl::Status status = CheckLoaded(context); !status.ok()) return Refuse(*exchange, status);
   const Request& request = exchange->request();
   const absl::StatusOr<CallOptions> call = ReadCallOptions(request, context.input_limits);
   if (!call.ok()) return Refuse(*exchange, call.status());

@@ -7,10 +7,14 @@
 
 #include <memory>
 
+#include "absl/status/status.h"
 #include "gateway/gateway_context.h"
 #include "gateway/http/message.h"
 
 namespace emotion::gateway {
+
+// LOADING where the models live in this process and are not there yet: a request may come before.
+absl::Status CheckLoaded(const GatewayContext& context);
 
 // `context` outlives every exchange.
 void HandlePredict(GatewayContext& context, const std::shared_ptr<Exchange>& exchange);

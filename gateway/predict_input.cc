@@ -9,7 +9,6 @@
 #include "fmt/format.h"
 #include "gateway/http/multipart.h"
 #include "gateway/json_codec/base64.h"
-#include "gateway/json_codec/json_reader.h"
 #include "gateway/security/identity.h"
 
 namespace emotion::gateway {
@@ -18,17 +17,6 @@ namespace {
 constexpr int64_t kMaxFaceId = 63;
 
 std::string FaceIdRule() { return fmt::format("must be an integer from 0 to {}", kMaxFaceId); }
-
-absl::Status CheckSessionId(std::string_view field, std::string_view id) {
-  if (IsValidSessionId(id)) return absl::OkStatus();
-  return FieldError(
-      field, fmt::format("must be 1 to 128 of A-Z a-z 0-9 . _ : @ -; has {} bytes", id.size()));
-}
-
-absl::Status CheckDetect(std::string_view field, std::string_view detect) {
-  if (detect == "off") return absl::OkStatus();
-  return FieldError(field, "must be off; this server does not look for faces");
-}
 
 // Text that must be a whole number, as headers, queries and parts carry it.
 std::optional<int64_t> WholeNumber(std::string_view text) {
@@ -43,14 +31,6 @@ std::optional<int64_t> WholeNumber(std::string_view text) {
 absl::StatusOr<uint32_t> FaceId(std::string_view field, std::string_view text) {
   const auto number = WholeNumber(text);
   if (!number || *number < 0 || *number > kMaxFaceId) return FieldError(field, FaceIdRule());
-  return static_cast<uint32_t>(*number);
-}
-
-absl::StatusOr<uint32_t> FaceId(std::string_view field, const JsonValue& value) {
-  const auto* number = std::get_if<int64_t>(&value);
-  if (number == nullptr || *number < 0 || *number > kMaxFaceId) {
-    return FieldError(field, FaceIdRule());
-  }
   return static_cast<uint32_t>(*number);
 }
 
@@ -82,7 +62,7 @@ class PredictSink : public JsonSink {
     const absl::StatusOr<bool> shared = TakeShared(name, value, input_.session_id);
     if (!shared.ok() || *shared) return shared.status();
     if (name == "face_id" && !IsNull(value)) {
-      const absl::StatusOr<uint32_t> face = FaceId(name, value);
+      const absl::StatusOr<uint32_t> face = ReadFaceId(name, value);
       if (!face.ok()) return face.status();
       input_.face_id = *face;
     }
@@ -148,7 +128,7 @@ class BatchSink : public JsonSink {
       return FieldError("face_ids",
                         fmt::format("must hold at most {} ids", limits_.max_batch_images));
     }
-    const absl::StatusOr<uint32_t> face = FaceId(fmt::format("face_ids/{}", index), value);
+    const absl::StatusOr<uint32_t> face = ReadFaceId(fmt::format("face_ids/{}", index), value);
     if (!face.ok()) return face.status();
     input_.face_ids.push_back(*face);
     return absl::OkStatus();
@@ -157,15 +137,6 @@ class BatchSink : public JsonSink {
   const InputLimits& limits_;
   BatchInput& input_;
 };
-
-absl::Status CheckImageSize(size_t bytes, const InputLimits& limits) {
-  if (bytes == 0) return FieldError("image", "is empty");
-  if (bytes <= limits.max_image_bytes) return absl::OkStatus();
-  return WithViolation(
-      Error(Reason::kImageTooLarge,
-            fmt::format("image: {} bytes; at most {} are taken", bytes, limits.max_image_bytes)),
-      {"image", fmt::format("must have at most {} bytes", limits.max_image_bytes)});
-}
 
 absl::Status TakeText(std::string_view field, std::string_view name, std::string_view text,
                       PredictInput& input) {
@@ -242,6 +213,34 @@ std::vector<bool> ExactOnly(const BatchInput& input) {
 }
 
 }  // namespace
+
+absl::Status CheckSessionId(std::string_view field, std::string_view id) {
+  if (IsValidSessionId(id)) return absl::OkStatus();
+  return FieldError(
+      field, fmt::format("must be 1 to 128 of A-Z a-z 0-9 . _ : @ -; has {} bytes", id.size()));
+}
+
+absl::Status CheckDetect(std::string_view field, std::string_view detect) {
+  if (detect == "off") return absl::OkStatus();
+  return FieldError(field, "must be off; this server does not look for faces");
+}
+
+absl::StatusOr<uint32_t> ReadFaceId(std::string_view field, const JsonValue& value) {
+  const auto* number = std::get_if<int64_t>(&value);
+  if (number == nullptr || *number < 0 || *number > kMaxFaceId) {
+    return FieldError(field, FaceIdRule());
+  }
+  return static_cast<uint32_t>(*number);
+}
+
+absl::Status CheckImageSize(size_t bytes, const InputLimits& limits) {
+  if (bytes == 0) return FieldError("image", "is empty");
+  if (bytes <= limits.max_image_bytes) return absl::OkStatus();
+  return WithViolation(
+      Error(Reason::kImageTooLarge,
+            fmt::format("image: {} bytes; at most {} are taken", bytes, limits.max_image_bytes)),
+      {"image", fmt::format("must have at most {} bytes", limits.max_image_bytes)});
+}
 
 absl::StatusOr<CallOptions> ReadCallOptions(const Request& request, const InputLimits& limits) {
   CallOptions options{.timeout = limits.max_timeout};

@@ -13,10 +13,12 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "gateway/http/message.h"
+#include "gateway/json_codec/json_reader.h"
 
 namespace emotion::gateway {
 
@@ -27,6 +29,15 @@ struct InputLimits {
 };
 
 enum class CacheUse { kUse, kBypass, kNoStore };  // Cache-Control: none, no-cache, no-store
+
+// IMAGE_TOO_LARGE, or FIELD_INVALID for nothing at all; the field is "image".
+absl::Status CheckImageSize(size_t bytes, const InputLimits& limits);
+
+// The rules of single fields, for every door: 1 to 128 of [A-Za-z0-9._:@-]; "off", since this
+// server does not look for faces; 0 to 63.
+absl::Status CheckSessionId(std::string_view field, std::string_view id);
+absl::Status CheckDetect(std::string_view field, std::string_view detect);
+absl::StatusOr<uint32_t> ReadFaceId(std::string_view field, const JsonValue& value);
 
 // What the header says of any prediction.
 struct CallOptions {

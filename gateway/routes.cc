@@ -6,8 +6,8 @@
 #include "common/log/log.h"
 #include "common/observe/trace.h"
 #include "fmt/format.h"
-#include "gateway/http/address.h"
 #include "gateway/http/problem.h"
+#include "gateway/http/upgrade.h"
 #include "gateway/predict_handlers.h"
 #include "gateway/service_handlers.h"
 
@@ -19,7 +19,15 @@ constexpr std::string_view kPageMethods = "GET, HEAD, OPTIONS";
 // A body that a route has no use for is read and dropped up to here, so the connection can go on.
 constexpr size_t kUnusedBodyBytes = 64 * 1024;
 
+constexpr std::string_view kStreamRoute = "/v1/stream";
+constexpr std::string_view kSubprotocol = "emotion.v1";
+
 using Handler = void (*)(GatewayContext&, const std::shared_ptr<Exchange>&);
+
+// Reached by nobody: AdmitStream lets sockets through and refuses the rest.
+void HandleStream(GatewayContext& /*context*/, const std::shared_ptr<Exchange>& exchange) {
+  exchange->Respond(*CheckUpgrade(exchange->request(), kSubprotocol).refusal);
+}
 
 Router MakeRouter(GatewayContext& context) {
   const std::vector<std::string> image_types = {"application/json", "image/jpeg", "image/png",
@@ -38,6 +46,7 @@ Router MakeRouter(GatewayContext& context) {
   add("POST", "/predict", HandlePredict, image_types);
   add("POST", "/v1/predict/batch", HandlePredictBatch, json);
   add("POST", "/predict/batch", HandlePredictBatch, json);
+  add("GET", kStreamRoute, HandleStream);
   add("GET", "/v1/model", HandleModel);
   add("DELETE", "/v1/sessions/{id}", HandleDeleteSession);
   add("GET", "/health", HandleHealth);
@@ -90,6 +99,7 @@ HttpApp::Admission Routes::Admit(Request& request) {
   }
   request.route = match.route->pattern;
   request.path_parameter = match.parameter;
+  if (request.route == kStreamRoute) return AdmitStream(request);
   const std::vector<std::string>& types = match.route->media_types;
   if (types.empty()) return {.refusal = {}, .body_limit = kUnusedBodyBytes, .body_required = false};
   const auto encoding = request.headers.Find("Content-Encoding");
@@ -101,6 +111,27 @@ HttpApp::Admission Routes::Admit(Request& request) {
         request.request_id));
   }
   return {.refusal = {}, .body_limit = max_body_bytes_, .body_required = true};
+}
+
+HttpApp::Admission Routes::AdmitStream(const Request& request) const {
+  Upgrade upgrade = CheckUpgrade(request, kSubprotocol);
+  if (upgrade.refusal) return Refusal(*std::move(upgrade.refusal));
+  if (!context_.cors.MayConnect(request)) {
+    Response response = Problem(
+        absl::PermissionDeniedError("pages of this origin may not connect; see CORS_ORIGINS"),
+        request.request_id);
+    response.facts.refused = true;
+    return Refusal(std::move(response));
+  }
+  return {.refusal = {},
+          .body_limit = 0,
+          .body_required = false,
+          .web_socket = std::move(upgrade.subprotocol)};
+}
+
+std::shared_ptr<WebSocketHandler> Routes::OpenWebSocket(const Request& request,
+                                                        std::weak_ptr<WebSocket> socket) {
+  return context_.live->Open(request, std::move(socket));
 }
 
 HttpApp::Admission Routes::AdmitPage(const Request& request) const {
@@ -144,12 +175,6 @@ void Routes::Record(const Request& request, const Response& response,
   context_.metrics.Request("gateway", route, response.facts.code, duration);
   if (response.facts.refused) context_.metrics.Refused(ParseReason(response.facts.reason));
   if (IsProbe(route) && response.status < 500 && !DebugLogging()) return;
-  const std::string subject =
-      context_.identity.Key("log_subject", {AddressGroup(request.remote_address)});
-  std::string subject_hex;
-  for (const char byte : subject.substr(0, 6)) {
-    subject_hex += fmt::format("{:02x}", static_cast<unsigned char>(byte));
-  }
   LogInfo("request", {{"request_id", request.request_id},
                       {"trace_id", request.trace_id},
                       {"method", request.method.substr(0, 16)},
@@ -159,7 +184,7 @@ void Routes::Record(const Request& request, const Response& response,
                       {"reason", response.facts.reason},
                       {"duration_ms", std::chrono::duration<double, std::milli>(duration).count()},
                       {"cache", response.facts.cache},
-                      {"subject", subject_hex}});
+                      {"subject", context_.identity.LogSubject(request.remote_address)}});
 }
 
 }  // namespace emotion::gateway

@@ -20,6 +20,8 @@ class Routes final : public HttpApp {
 
   Admission Admit(Request& request) override;
   void Handle(std::shared_ptr<Exchange> exchange) override;
+  std::shared_ptr<WebSocketHandler> OpenWebSocket(const Request& request,
+                                                  std::weak_ptr<WebSocket> socket) override;
   void Finish(const Request& request, Response& response) override;
   void Record(const Request& request, const Response& response,
               std::chrono::nanoseconds duration) override;
@@ -29,6 +31,7 @@ class Routes final : public HttpApp {
 
  private:
   Admission Refusal(Response response) const;
+  Admission AdmitStream(const Request& request) const;
   Admission AdmitPage(const Request& request) const;
 
   GatewayContext& context_;

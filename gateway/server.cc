@@ -8,6 +8,8 @@
 #include "fmt/format.h"
 #include "gateway/gateway_context.h"
 #include "gateway/http/http_server.h"
+#include "gateway/live_classifier.h"
+#include "gateway/predict_handlers.h"
 #include "gateway/routes.h"
 
 namespace emotion::gateway {
@@ -15,6 +17,10 @@ namespace {
 
 // The backend keeps the deadline itself; the server only guards against an answer that never comes.
 constexpr std::chrono::milliseconds kHandlerSlack{5000};
+// Sockets that are told to go without a word about the time that is left come back within this.
+constexpr std::chrono::milliseconds kReconnectWithin{5000};
+// Sessions that are to be forgotten get so long at the end, whatever the deadline.
+constexpr std::chrono::milliseconds kForgetTime{500};
 
 FramePoolOptions PoolOptions(const GatewayOptions& options, const GatewayServer::Deps& deps) {
   FramePoolOptions pool;
@@ -46,6 +52,7 @@ HttpServer::Options HttpOptions(const GatewayOptions& options) {
                            .limits = options.http};
   http.limits.handler_timeout =
       std::max(http.limits.handler_timeout, options.input.max_timeout + kHandlerSlack);
+  http.limits.web_socket.binary_bytes = options.input.max_image_bytes;
   return http;
 }
 
@@ -67,7 +74,19 @@ class GatewayServer::Impl {
                                  .request_timeout = options.input.max_timeout},
                  .version = deps.version,
                  .ready = deps.ready},
-        routes_(context_, options.max_body_bytes) {}
+        live_classifier_(classifier_),
+        live_(live_classifier_, context_.identity, deps.metrics,
+              {.input = options.input,
+               .max_unanswered = options.max_unanswered,
+               .forget_after = options.forget_after,
+               .admit = [this] { return CheckLoaded(context_); }}),
+        routes_(context_, options.max_body_bytes) {
+    context_.live = &live_;
+    live_classifier_.OnChange([this] { live_.ModelMayHaveChanged(); });
+  }
+
+  // What the classifier's streams call goes before them.
+  ~Impl() { classifier_.Close(); }
 
   absl::Status Open(const GatewayOptions& options) {
     absl::StatusOr<std::unique_ptr<HttpServer>> http =
@@ -81,14 +100,16 @@ class GatewayServer::Impl {
   size_t connections() const { return http_->connections(); }
   bool ready() const { return !context_.draining && (!context_.ready || context_.ready()); }
 
-  void BeginDrain() {
-    context_.draining = true;
+  void BeginDrain(std::chrono::milliseconds reconnect_within) {
+    if (context_.draining.exchange(true)) return;
+    live_.BeginDrain(reconnect_within);
     if (http_) http_->BeginDrain();
   }
 
   void Stop(std::chrono::steady_clock::time_point deadline) {
-    BeginDrain();
+    BeginDrain(kReconnectWithin);
     if (http_) http_->Stop(deadline);
+    live_.Stop(std::max(deadline, std::chrono::steady_clock::now() + kForgetTime));
     // Only now: what the connections waited for came over these streams. It answers every frame
     // that is left, so nothing calls into the HTTP server when its threads end.
     classifier_.Close();
@@ -97,6 +118,8 @@ class GatewayServer::Impl {
  private:
   ClassifierClient classifier_;
   GatewayContext context_;
+  LiveClassifier live_classifier_;
+  LiveHub live_;
   Routes routes_;
   std::unique_ptr<HttpServer> http_;  // last: its threads use all of the above
 };
@@ -122,7 +145,9 @@ std::string GatewayServer::Addresses() const {
   return fmt::format("open http://localhost:{}", port());
 }
 size_t GatewayServer::connections() const { return impl_->connections(); }
-void GatewayServer::BeginDrain() { impl_->BeginDrain(); }
+void GatewayServer::BeginDrain(std::chrono::milliseconds stop_sending_within) {
+  impl_->BeginDrain(stop_sending_within);
+}
 void GatewayServer::Stop(std::chrono::steady_clock::time_point deadline) { impl_->Stop(deadline); }
 
 }  // namespace emotion::gateway

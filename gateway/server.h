@@ -2,9 +2,9 @@
 //
 // Start opens the port at once; readiness is this process' own affair, so frames that come before a
 // classifier replica is there are answered UNAVAILABLE. Stopping has an order: BeginDrain
-// (readiness says no, answers close their connections), Stop (no new connections, in-flight
-// requests are answered, then the streams to the classifier close). The in-process channel of the
-// options must outlive Stop.
+// (readiness says no, answers close their connections, sockets are told), Stop (no new connections,
+// in-flight requests and frames are answered, sockets close, then the streams to the classifier
+// close). The in-process channel of the options must outlive Stop.
 #pragma once
 
 #include <chrono>
@@ -37,8 +37,9 @@ class GatewayServer final : public RunningServers {
   std::string Addresses() const override;
   size_t connections() const;  // open ones
 
-  void BeginDrain();
-  void BeginDrain(std::chrono::milliseconds) override { BeginDrain(); }
+  // Sockets are told to come back elsewhere, spread over `stop_sending_within`.
+  void BeginDrain(std::chrono::milliseconds stop_sending_within) override;
+  void BeginDrain() { BeginDrain(std::chrono::milliseconds(5000)); }
   void Stop(std::chrono::steady_clock::time_point deadline) override;
 
  private:

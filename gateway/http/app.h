@@ -5,8 +5,10 @@
 #include <cstddef>
 #include <memory>
 #include <optional>
+#include <string>
 
 #include "gateway/http/message.h"
+#include "gateway/http/web_socket.h"
 
 namespace emotion::gateway {
 
@@ -18,6 +20,8 @@ class HttpApp {
     std::optional<Response> refusal;  // the answer, before any of the body is read
     size_t body_limit = 0;            // bytes; 413 above
     bool body_required = false;       // without Content-Length or chunks: 411
+    // The request becomes a WebSocket with this subprotocol ("": none) instead of being handled.
+    std::optional<std::string> web_socket = {};
   };
 
   virtual ~HttpApp() = default;
@@ -28,10 +32,19 @@ class HttpApp {
   // Answers through the exchange, now or later, from any thread.
   virtual void Handle(std::shared_ptr<Exchange> exchange) = 0;
 
+  // The handshake of an admitted WebSocket is done: who takes its messages. On the socket's strand.
+  // Never called by a server whose Admit lets none through.
+  virtual std::shared_ptr<WebSocketHandler> OpenWebSocket(const Request& request,
+                                                          std::weak_ptr<WebSocket> socket) {
+    (void)request, (void)socket;
+    return nullptr;
+  }
+
   // Last touch on every answer, also those that the server makes by itself (400, 408, 413, ...).
   virtual void Finish(const Request& request, Response& response) = 0;
 
-  // After the answer was written, or could not be (status 499: the client had left).
+  // After the answer was written, or could not be (status 499: the client had left). A WebSocket is
+  // recorded by its handler, or here when it never got one.
   virtual void Record(const Request& request, const Response& response,
                       std::chrono::nanoseconds duration) = 0;
 };

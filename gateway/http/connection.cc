@@ -18,6 +18,7 @@
 #include "fmt/format.h"
 #include "gateway/http/problem.h"
 #include "gateway/http/target.h"
+#include "gateway/http/web_socket_connection.h"
 
 namespace emotion::gateway {
 namespace {
@@ -63,7 +64,8 @@ std::string HeaderText(const Response& response, bool keep) {
   if (HasBody(response.status)) {
     text += fmt::format("Content-Length: {}\r\n", response.content().size());
   }
-  text += keep ? "Connection: keep-alive\r\n\r\n" : "Connection: close\r\n\r\n";
+  text += response.headers.Find("Upgrade") ? "Connection: Upgrade, " : "Connection: ";
+  text += keep ? "keep-alive\r\n\r\n" : "close\r\n\r\n";
   return text;
 }
 
@@ -112,19 +114,18 @@ Response BodyProblem(const error_code& error, bool expired, size_t limit, const 
 }  // namespace
 
 Connection::Connection(Socket socket, std::string address, ServerState& state,
-                       std::function<void()> closed)
+                       OpenSockets::Slot slot)
     : socket_(std::move(socket)),
       address_(std::move(address)),
       state_(state),
-      closed_(std::move(closed)),
+      slot_(std::move(slot)),
       deadline_(socket_.get_executor()),
       wake_(socket_.get_executor()),
       buffer_(state.limits.header_bytes + 64 * 1024),
       born_(steady_clock::now()) {}
 
-Connection::~Connection() { closed_(); }
-
 void Connection::Start() {
+  slot_.Bind(weak_from_this());
   error_code ignored;
   socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
   asio::co_spawn(
@@ -226,7 +227,12 @@ asio::awaitable<bool> Connection::ServeOne(bool last) {
     body_unread_ = true;
   } else {
     const HttpApp::Admission admission = state_.app.Admit(request);
-    response = co_await ReadBody(parser, admission, request, charge);
+    if (admission.web_socket && !admission.refusal) {
+      response = Upgrade(parser, request, *admission.web_socket);
+      if (!response) co_return false;
+    } else {
+      response = co_await ReadBody(parser, admission, request, charge);
+    }
   }
 
   const bool unread = body_unread_;
@@ -283,6 +289,20 @@ asio::awaitable<std::optional<Response>> Connection::ReadBody(Parser& parser,
   body_unread_ = false;
   request.body = std::move(parser.get().body());
   co_return std::nullopt;
+}
+
+std::optional<Response> Connection::Upgrade(const Parser& parser, Request& request,
+                                            const std::string& subprotocol) {
+  // What comes before the answer was not asked for: RFC 6455 has the client wait.
+  if (parser.chunked() || parser.content_length().value_or(0) > 0 || buffer_.size() > 0 ||
+      parser.get().version() < 11) {
+    body_unread_ = true;
+    return HttpProblem(400, "A WebSocket request is HTTP/1.1, without anything behind its header.",
+                       request.request_id);
+  }
+  StartWebSocket(std::move(socket_), std::move(slot_), state_, std::move(request), parser.get(),
+                 subprotocol);
+  return std::nullopt;
 }
 
 asio::awaitable<bool> Connection::SendContinue() {

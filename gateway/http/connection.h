@@ -3,12 +3,11 @@
 // A connection runs as one coroutine on a strand of its own, so its members need no locks. Every
 // wait has a deadline (limits.h). Requests that were pipelined are answered one after another.
 // While a request is being answered the socket is watched: a client that leaves is told to the
-// exchange, which cancels the work. Included only by the .cc files of this folder: it needs Asio.
+// exchange, which cancels the work. A request that becomes a WebSocket takes the socket with it,
+// and the connection is freed. Included only by the .cc files of this folder: it needs Asio.
 #pragma once
 
-#include <atomic>
 #include <chrono>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -21,53 +20,22 @@
 #include <boost/beast/http/string_body.hpp>
 
 #include "gateway/http/app.h"
-#include "gateway/http/limits.h"
+#include "gateway/http/body_charge.h"
+#include "gateway/http/open_sockets.h"
+#include "gateway/http/server_state.h"
 
 namespace emotion::gateway {
 
-// What all connections of a server share. Outlives them.
-struct ServerState {
-  HttpApp& app;
-  HttpLimits limits;
-  std::atomic<bool> draining{false};  // answers end their connection
-  std::atomic<bool> stopping{false};  // idle connections end too
-  std::atomic<size_t> body_bytes{0};  // held by bodies in flight
-};
-
-// What one request's body adds to ServerState::body_bytes; given back at the end.
-class BodyCharge {
- public:
-  explicit BodyCharge(std::atomic<size_t>& total) : total_(total) {}
-  ~BodyCharge() { total_ -= charged_; }
-  BodyCharge(const BodyCharge&) = delete;
-  BodyCharge& operator=(const BodyCharge&) = delete;
-
-  // False when all bodies together are then over `limit`. `bytes` never shrinks.
-  bool GrowTo(size_t bytes, size_t limit) {
-    const size_t more = bytes - charged_;
-    charged_ = bytes;
-    return total_.fetch_add(more) + more <= limit;
-  }
-
- private:
-  std::atomic<size_t>& total_;
-  size_t charged_ = 0;
-};
-
-class Connection : public std::enable_shared_from_this<Connection> {
+class Connection final : public OpenSocket, public std::enable_shared_from_this<Connection> {
  public:
   using Socket = boost::asio::ip::tcp::socket;
 
-  // `closed` is called when the connection is destroyed, on whatever thread that happens.
-  Connection(Socket socket, std::string address, ServerState& state, std::function<void()> closed);
-  ~Connection();
-  Connection(const Connection&) = delete;
-  Connection& operator=(const Connection&) = delete;
+  Connection(Socket socket, std::string address, ServerState& state, OpenSockets::Slot slot);
 
   void Start();
-  // From any thread. Shut ends it as soon as nothing is being answered; Abort at once.
-  void Shut();
-  void Abort();
+  void BeginDrain() override {}  // the next answer looks
+  void Shut() override;
+  void Abort() override;
 
  private:
   using Parser = boost::beast::http::request_parser<boost::beast::http::string_body>;
@@ -87,6 +55,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // The answer that ends the request before its body, if any; else the body was read.
   Awaitable<std::optional<Response>> ReadBody(Parser& parser, const HttpApp::Admission& admission,
                                               Request& request, BodyCharge& charge);
+  // The answer to a WebSocket request that cannot become one, else nullopt: the socket is gone.
+  std::optional<Response> Upgrade(const Parser& parser, Request& request,
+                                  const std::string& subprotocol);
   Awaitable<bool> SendContinue();
   Awaitable<Response> Answer(Request& request);
   void WatchForLeaving(const std::shared_ptr<Exchange>& exchange,
@@ -102,7 +73,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Socket socket_;
   const std::string address_;
   ServerState& state_;
-  const std::function<void()> closed_;
+  OpenSockets::Slot slot_;
   boost::asio::steady_timer deadline_;
   boost::asio::steady_timer wake_;
   boost::beast::flat_buffer buffer_;

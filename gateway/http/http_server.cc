@@ -1,8 +1,6 @@
 #include "gateway/http/http_server.h"
 
-#include <map>
 #include <thread>
-#include <unordered_map>
 #include <vector>
 
 #include <boost/asio/co_spawn.hpp>
@@ -30,15 +28,24 @@ using boost::system::error_code;
 
 constexpr std::chrono::milliseconds kAcceptBackOff{50};
 
-// Descriptors are shared with gRPC's channels and files: connections get at most half of them. The
-// soft limit is raised to the hard one first: shells start programs with 1024.
+// Descriptors are shared with gRPC's channels and files: connections get at most nine tenths of
+// them, and leave 64. The soft limit is raised to the hard one first: shells start programs with
+// 1024.
 size_t ConnectionsWithin(size_t wanted) {
   rlimit limit{};
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return wanted;
   limit.rlim_cur = limit.rlim_max;
   setrlimit(RLIMIT_NOFILE, &limit);
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return wanted;
-  return std::min<size_t>(wanted, std::max<rlim_t>(limit.rlim_cur / 2, 8));
+  const rlim_t others = std::max<rlim_t>(limit.rlim_cur / 10, 64);
+  return std::min<size_t>(wanted, limit.rlim_cur > others + 8 ? limit.rlim_cur - others : 8);
+}
+
+HttpLimits LimitsWithin(HttpLimits limits) {
+  limits.connections = ConnectionsWithin(limits.connections);
+  // A server full of sockets still answers requests.
+  limits.web_socket.sockets = std::min(limits.web_socket.sockets, limits.connections * 4 / 5);
+  return limits;
 }
 
 std::string AddressOf(const tcp::socket& socket) {
@@ -94,12 +101,11 @@ class HttpServer::Impl {
  public:
   Impl(const Options& options, HttpApp& app)
       : options_(options),
-        state_{.app = app, .limits = options_.limits},
+        state_{.app = app, .limits = LimitsWithin(options_.limits)},
+        sockets_(state_.limits.connections, state_.limits.connections_per_address),
         io_(options_.threads),
         acceptor_(asio::make_strand(io_)),
-        retry_(acceptor_.get_executor()) {
-    state_.limits.connections = ConnectionsWithin(state_.limits.connections);
-  }
+        retry_(acceptor_.get_executor()) {}
 
   absl::Status Start() {
     const absl::StatusOr<tcp::endpoint> endpoint = Resolve(io_, options_.host, options_.port);
@@ -116,26 +122,26 @@ class HttpServer::Impl {
 
   int port() const { return port_; }
 
-  size_t connections() const {
-    MutexLock lock(mutex_);
-    return connections_.size();
-  }
+  size_t connections() const { return sockets_.size(); }
 
-  void BeginDrain() { state_.draining = true; }
+  void BeginDrain() {
+    if (state_.draining.exchange(true)) return;
+    sockets_.ForEach([](OpenSocket& socket) { socket.BeginDrain(); });
+  }
 
   void Stop(std::chrono::steady_clock::time_point deadline) {
     if (state_.stopping.exchange(true)) return;
-    state_.draining = true;
+    BeginDrain();
     asio::post(acceptor_.get_executor(), [this] {
       error_code ignored;
       acceptor_.close(ignored);
       retry_.cancel();
     });
     WaitForAcceptor();
-    ForEach([](Connection& connection) { connection.Shut(); });
-    if (!WaitForNone(deadline)) {
-      ForEach([](Connection& connection) { connection.Abort(); });
-      WaitForNone(std::chrono::steady_clock::now() + std::chrono::seconds(1));
+    sockets_.ForEach([](OpenSocket& socket) { socket.Shut(); });
+    if (!sockets_.WaitForNone(deadline)) {
+      sockets_.ForEach([](OpenSocket& socket) { socket.Abort(); });
+      sockets_.WaitForNone(std::chrono::steady_clock::now() + std::chrono::seconds(1));
     }
   }
 
@@ -166,45 +172,9 @@ class HttpServer::Impl {
 
   void Admit(tcp::socket socket) {
     const std::string address = AddressOf(socket);
-    const std::string group = AddressGroup(address);
-    std::shared_ptr<Connection> connection;
-    {
-      MutexLock lock(mutex_);
-      if (address.empty() || connections_.size() >= state_.limits.connections ||
-          per_address_[group] >= state_.limits.connections_per_address) {
-        if (per_address_[group] == 0) per_address_.erase(group);
-      } else {
-        const uint64_t id = ++last_id_;
-        ++per_address_[group];
-        connection = std::make_shared<Connection>(std::move(socket), address, state_,
-                                                  [this, id, group] { Closed(id, group); });
-        connections_[id] = connection;
-      }
-    }
-    if (connection) {
-      connection->Start();
-    } else {
-      RefuseConnection(socket);
-    }
-  }
-
-  void Closed(uint64_t id, const std::string& group) {
-    MutexLock lock(mutex_);
-    connections_.erase(id);
-    const auto found = per_address_.find(group);
-    if (found != per_address_.end() && --found->second == 0) per_address_.erase(found);
-    changed_.NotifyAll();
-  }
-
-  void ForEach(void (*action)(Connection&)) {
-    std::vector<std::shared_ptr<Connection>> alive;
-    {
-      MutexLock lock(mutex_);
-      for (const auto& [id, weak] : connections_) {
-        if (auto connection = weak.lock()) alive.push_back(std::move(connection));
-      }
-    }
-    for (const auto& connection : alive) action(*connection);
+    auto slot = address.empty() ? std::nullopt : sockets_.Enter(AddressGroup(address));
+    if (!slot) return RefuseConnection(socket);
+    std::make_shared<Connection>(std::move(socket), address, state_, *std::move(slot))->Start();
   }
 
   void WaitForAcceptor() {
@@ -212,24 +182,14 @@ class HttpServer::Impl {
     while (accepting_) changed_.Wait(mutex_);
   }
 
-  bool WaitForNone(std::chrono::steady_clock::time_point deadline) {
-    MutexLock lock(mutex_);
-    while (!connections_.empty()) {
-      if (!changed_.WaitUntil(mutex_, deadline)) return connections_.empty();
-    }
-    return true;
-  }
-
   const Options options_;
   ServerState state_;
+  OpenSockets sockets_;
   int port_ = 0;
 
-  mutable Mutex mutex_;
+  Mutex mutex_;
   CondVar changed_;
   bool accepting_ GUARDED_BY(mutex_) = true;
-  uint64_t last_id_ GUARDED_BY(mutex_) = 0;
-  std::unordered_map<uint64_t, std::weak_ptr<Connection>> connections_ GUARDED_BY(mutex_);
-  std::map<std::string, size_t> per_address_ GUARDED_BY(mutex_);
 
   // Destroyed before what stands above: connections that are left report to it.
   asio::io_context io_;

@@ -3,7 +3,7 @@
 // Stopping has two steps, both of which only ever move forward. BeginDrain: still accepts, since
 // balancers need time to look elsewhere, but every answer closes its connection. Stop: accepts no
 // more, idle connections end, what was accepted is answered; what is left at the deadline is cut
-// off.
+// off. WebSockets are told both times (web_socket.h).
 #pragma once
 
 #include <chrono>

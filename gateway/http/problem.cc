@@ -18,6 +18,7 @@ struct PhraseRow {
 
 constexpr std::array kPhrases = {
     PhraseRow{100, "Continue"},
+    PhraseRow{101, "Switching Protocols"},
     PhraseRow{200, "OK"},
     PhraseRow{204, "No Content"},
     PhraseRow{304, "Not Modified"},
@@ -32,6 +33,7 @@ constexpr std::array kPhrases = {
     PhraseRow{413, "Content Too Large"},
     PhraseRow{415, "Unsupported Media Type"},
     PhraseRow{417, "Expectation Failed"},
+    PhraseRow{426, "Upgrade Required"},
     PhraseRow{429, "Too Many Requests"},
     PhraseRow{431, "Request Header Fields Too Large"},
     PhraseRow{499, "Client Closed Request"},

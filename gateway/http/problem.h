@@ -29,7 +29,7 @@ std::string ProblemJson(const absl::Status& status, std::string_view request_id)
 Response Problem(const absl::Status& status, std::string_view request_id);
 
 // HTTP's own errors, which no absl::Status stands behind: 400, 404, 405, 408, 411, 413, 415, 417,
-// 431, 503. The caller adds Allow to a 405.
+// 426, 431, 503. The caller adds Allow to a 405.
 Response HttpProblem(int status, std::string_view detail, std::string_view request_id);
 
 }  // namespace emotion::gateway

@@ -43,6 +43,17 @@ std::string Cors::AllowedOrigin(const Request& request) const {
   return "";
 }
 
+bool Cors::MayConnect(const Request& request) const {
+  if (request.headers.Count("Origin") > 1) return false;
+  const auto origin = request.headers.Find("Origin");
+  if (!origin || !AllowedOrigin(request).empty()) return true;
+  const auto host = request.headers.Find("Host");
+  // The scheme is not compared: a proxy that ends TLS in front of us hides it.
+  return host && !host->empty() &&
+         (EqualsIgnoringCase(*origin, fmt::format("https://{}", *host)) ||
+          EqualsIgnoringCase(*origin, fmt::format("http://{}", *host)));
+}
+
 void Cors::Decorate(const Request& request, Response& response) const {
   if (origins_.empty()) return;
   if (origins_.front() != "*") response.headers.Add("Vary", "Origin");

@@ -20,6 +20,10 @@ class Cors {
   // Adds what lets the page at the request's Origin read `response`, and Vary.
   void Decorate(const Request& request, Response& response) const;
 
+  // Whether a page may open a WebSocket, which no browser asks about beforehand: no Origin (not a
+  // browser), our own (same host and port as Host names), or a listed one.
+  bool MayConnect(const Request& request) const;
+
   // The 204 for an OPTIONS request of a path whose methods are `allow`; a preflight from an origin
   // that is not listed gets it without leave, which is how browsers learn it.
   Response Preflight(const Request& request, const std::string& allow) const;

@@ -21,6 +21,12 @@ void AppendPart(std::string& out, std::string_view part) {
   out += part;
 }
 
+std::string Hex(std::string_view bytes) {
+  std::string hex;
+  for (const char byte : bytes) hex += fmt::format("{:02x}", static_cast<unsigned char>(byte));
+  return hex;
+}
+
 }  // namespace
 
 absl::StatusOr<CacheScope> ParseCacheScope(std::string_view name) {
@@ -39,6 +45,12 @@ std::string Identity::RandomSecret() {
     throw std::runtime_error("no random numbers");
   }
   return secret;
+}
+
+std::string Identity::RandomSessionId() { return Hex(RandomSecret().substr(0, kKeyBytes)); }
+
+std::string Identity::LogSubject(std::string_view client_address) const {
+  return Hex(Key("log_subject", {AddressGroup(client_address)}).substr(0, 6));
 }
 
 std::string Identity::Key(std::string_view purpose,

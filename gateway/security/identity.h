@@ -33,6 +33,8 @@ class Identity {
   Identity(std::string secret, CacheScope scope) : secret_(std::move(secret)), scope_(scope) {}
 
   static std::string RandomSecret();
+  // 128 random bits as 32 hexadecimal digits: a session nobody else can name.
+  static std::string RandomSessionId();
 
   // `session_id` is valid (IsValidSessionId) or absent. Nobody signs in, so the subject is empty:
   // CACHE_SCOPE=subject then means the session and, without one, the client's address; turns in the
@@ -41,6 +43,9 @@ class Identity {
                        std::string_view client_address) const;
 
   std::string SessionKey(std::string_view session_id) const;
+
+  // What logs call a client: 12 hexadecimal digits.
+  std::string LogSubject(std::string_view client_address) const;
 
   // 16 bytes over `purpose` and `parts`.
   std::string Key(std::string_view purpose, const std::vector<std::string_view>& parts) const;

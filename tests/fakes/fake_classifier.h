@@ -33,7 +33,8 @@ class FakeClassifierService final : public v1::ClassifierService::CallbackServic
   FakeClassifierService() : streams_(*this, kWindow) {}
 
   // "bad...": IMAGE_CORRUPT; "full...": QUEUE_FULL, again in 2.5 s; "broken...": INTERNAL that
-  // tells secrets; "held...": answered by Cancel or ReleaseHeld only; else a prediction.
+  // tells secrets; "old...": SUPERSEDED; "held...": answered by Cancel or ReleaseHeld only; else a
+  // prediction.
   uint64_t Submit(v1::Frame frame, Done done) override {
     const uint64_t ticket = ++last_ticket_;
     v1::PredictResult result;
@@ -52,6 +53,8 @@ class FakeClassifierService final : public v1::ClassifierService::CallbackServic
     } else if (image.starts_with("full")) {
       ToProtoStatus(WithRetry(Error(Reason::kQueueFull, "full"), std::chrono::milliseconds(2500)),
                     result.mutable_status());
+    } else if (image.starts_with("old")) {
+      ToProtoStatus(Error(Reason::kSuperseded, "a newer frame came"), result.mutable_status());
     } else if (image.starts_with("broken")) {
       ToProtoStatus(Error(Reason::kInternal, "secret at 10.1.2.3"), result.mutable_status());
     } else {
@@ -153,7 +156,7 @@ class FakeClassifierService final : public v1::ClassifierService::CallbackServic
   }
 
  private:
-  static constexpr size_t kWindow = 64;
+  static constexpr size_t kWindow = 2048;
 
   struct Held {
     std::string image;

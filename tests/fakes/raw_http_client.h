@@ -12,6 +12,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -40,6 +41,8 @@ class RawHttpClient {
     address.sin_family = AF_INET;
     address.sin_port = htons(static_cast<uint16_t>(port));
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    const int on = 1;
+    setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     connected_ = connect(fd_, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0;
   }
   ~RawHttpClient() { Close(); }
@@ -86,6 +89,16 @@ class RawHttpClient {
   HttpAnswer Ask(std::string_view request, bool head_only = false) {
     Send(request);
     return Read(head_only);
+  }
+
+  // The next `size` bytes; false: the connection ended before.
+  bool ReadExactly(size_t size, std::string& bytes) {
+    while (buffer_.size() < size) {
+      if (!Fill()) return false;
+    }
+    bytes = buffer_.substr(0, size);
+    buffer_.erase(0, size);
+    return true;
   }
 
   // Whether the server ends the connection, without another byte, within `milliseconds`.

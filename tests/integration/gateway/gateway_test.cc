@@ -264,7 +264,7 @@ TEST_CASE("bodies are taken up to MAX_BODY_BYTES") {
 
 TEST_CASE("unknown paths, other methods and options are answered as HTTP asks") {
   Fixture fixture;
-  for (const char* path : {"/nothing", "/v1/stream", "/docs", "/../etc/passwd", "/v1/predict/",
+  for (const char* path : {"/nothing", "/docs", "/../etc/passwd", "/v1/predict/",
                            "/%2e%2e/%2e%2e/etc/passwd", "//health", "/"}) {
     INFO(path);
     const HttpAnswer answer = fixture.Ask(GetRequest(path));
@@ -397,10 +397,10 @@ TEST_CASE("every route stands in the OpenAPI document, and every path of it is a
     for (const auto& [method, operation] : methods.items()) described.insert(method + " " + path);
   }
   const std::set<std::string> served = {
-      "post /v1/predict",    "post /predict",    "post /v1/predict/batch",
-      "post /predict/batch", "get /v1/model",    "delete /v1/sessions/{id}",
-      "get /health",         "get /health/live", "get /health/ready",
-      "get /metrics",        "get /openapi.json"};
+      "post /v1/predict",    "post /predict", "post /v1/predict/batch",
+      "post /predict/batch", "get /v1/model", "delete /v1/sessions/{id}",
+      "get /v1/stream",      "get /health",   "get /health/live",
+      "get /health/ready",   "get /metrics",  "get /openapi.json"};
   CHECK(described == served);
   for (const std::string& entry : described) {
     const size_t space = entry.find(' ');
