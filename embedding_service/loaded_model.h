@@ -15,8 +15,10 @@ namespace emotion::embedding {
 struct LoadedModel {
   std::unique_ptr<vision::VisionEncoder> encoder;
   vision::PreprocessorConfig preprocessor;
-  BatchRunner::EncoderFactory make_fp32;  // empty where the encoder is fp32 itself
-  std::filesystem::path directory;        // where selftest.json may be
+  EncoderFactory make_fp32;         // empty where the encoder is fp32 itself
+  std::filesystem::path directory;  // where selftest.json may be
+  // The same model on further devices; all serve one queue.
+  BatchRunner::Encoders on_more_devices = {};
 };
 
 // Takes seconds; runs on the server's loading thread.

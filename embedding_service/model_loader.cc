@@ -33,7 +33,7 @@ absl::StatusOr<LoadedModel> LoadModel(const EmbeddingOptions& options) {
 
   vision::EncoderOptions wanted{.directory = directory.string(),
                                 .precision = vision::Precision::kFp32,
-                                .device = ResolveDevice(options.device)};
+                                .device = ResolveDevice(options.devices.front())};
   const vision::EncoderOptions fp32 = wanted;
   wanted.precision = ChoosePrecision(options, wanted.device, CpuFeatures::OfThisMachine());
   auto encoder = vision::CreateEncoder(wanted);
@@ -46,9 +46,16 @@ absl::StatusOr<LoadedModel> LoadModel(const EmbeddingOptions& options) {
   LoadedModel model{.encoder = *std::move(encoder),
                     .preprocessor = *preprocessor,
                     .make_fp32 = {},
-                    .directory = directory};
+                    .directory = directory,
+                    .on_more_devices = {}};
   if (wanted.precision != vision::Precision::kFp32) {
     model.make_fp32 = [fp32] { return vision::CreateEncoder(fp32); };
+  }
+  for (size_t i = 1; i < options.devices.size(); ++i) {
+    wanted.device = ResolveDevice(options.devices[i]);
+    auto another = vision::CreateEncoder(wanted);
+    if (!another.ok()) return another.status();
+    model.on_more_devices.push_back(*std::move(another));
   }
   return model;
 }

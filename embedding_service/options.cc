@@ -1,6 +1,7 @@
 #include "embedding_service/options.h"
 
 #include <algorithm>
+#include <set>
 #include <thread>
 
 #include <fmt/format.h>
@@ -17,16 +18,32 @@ constexpr size_t kCpuBatch = 4;
 
 bool IsCuda(std::string_view device) { return device.starts_with("cuda"); }
 
-absl::Status CheckDevice(std::string_view device) {
-  const bool numbered =
-      device.starts_with("cuda:") && device.size() > 5 &&
-      std::all_of(device.begin() + 5, device.end(), [](char c) { return c >= '0' && c <= '9'; });
-  if (device == "auto" || device == "cpu" || device == "torch-cpu" || device == "cuda" ||
-      numbered) {
-    return absl::OkStatus();
+bool IsNumberedCuda(std::string_view device) {
+  return device.starts_with("cuda:") && device.size() > 5 &&
+         std::all_of(device.begin() + 5, device.end(), [](char c) { return c >= '0' && c <= '9'; });
+}
+
+// One device of any kind, or several numbered ones, each named once.
+bool AreDevices(const std::vector<std::string>& devices) {
+  if (devices.size() == 1 && !IsNumberedCuda(devices.front())) {
+    const std::string& device = devices.front();
+    return device == "auto" || device == "cpu" || device == "torch-cpu" || device == "cuda";
   }
-  return FieldError("DEVICE",
-                    fmt::format("must be auto, cpu, torch-cpu, cuda or cuda:N; was '{}'", device));
+  return std::all_of(devices.begin(), devices.end(), IsNumberedCuda) &&
+         std::set<std::string>(devices.begin(), devices.end()).size() == devices.size();
+}
+
+absl::StatusOr<std::vector<std::string>> ParseDevices(std::string_view setting) {
+  std::vector<std::string> devices;
+  for (size_t begin = 0; begin <= setting.size();) {
+    const size_t end = std::min(setting.find(',', begin), setting.size());
+    devices.emplace_back(setting.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  if (AreDevices(devices)) return devices;
+  return FieldError("DEVICE", fmt::format("must be auto, cpu, torch-cpu, cuda, cuda:N or several "
+                                          "different cuda:N,cuda:M; was '{}'",
+                                          setting));
 }
 
 // A core decodes 500 webcam frames a second, far more than a CPU encodes; a GPU needs some more.
@@ -43,11 +60,13 @@ absl::StatusOr<EmbeddingOptions> EmbeddingOptions::FromSettings(const Settings& 
   if (settings.Bool("USE_REDIS")) {
     LogWarning("USE_REDIS has no effect: this release caches in process only");
   }
-  options.device = settings.String("DEVICE");
-  if (absl::Status status = CheckDevice(options.device); !status.ok()) return status;
+  auto devices = ParseDevices(settings.String("DEVICE"));
+  if (!devices.ok()) return devices.status();
+  options.devices = *std::move(devices);
   options.precision = vision::ParsePrecision(settings.String("PRECISION"));  // auto: unset
   options.use_fp16 = settings.Bool("USE_FP16");
   options.batch_size = static_cast<size_t>(settings.Int("BATCH_SIZE"));
+  options.batch_wait = settings.Milliseconds("BATCH_WAIT_MS");
   options.max_patches = static_cast<int>(settings.Int("MAX_PATCHES"));
   options.cache_bytes = static_cast<size_t>(settings.Int("CACHE_BYTES"));
   options.cache_ttl = std::chrono::seconds(settings.Int("CACHE_TTL_S"));

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "common/config/settings.h"
@@ -19,7 +20,7 @@ struct EmbeddingOptions {
   TlsFiles tls = {};
 
   ModelLocation models = {};
-  std::string device = "auto";                      // as DEVICE
+  std::vector<std::string> devices = {"auto"};      // as DEVICE; several: all CUDA, all different
   std::optional<vision::Precision> precision = {};  // unset: chosen for the device
   bool use_fp16 = true;                             // half precision where it is sound, while unset
   size_t batch_size = 0;                            // 0: 8 on CUDA, 4 on a CPU
@@ -28,7 +29,8 @@ struct EmbeddingOptions {
   size_t cache_bytes = size_t{256} << 20;  // 0: off
   std::chrono::seconds cache_ttl{600};
 
-  size_t queue_limit = 256;  // also the window of one stream
+  size_t queue_limit = 256;                 // also the window of one stream
+  std::chrono::milliseconds batch_wait{0};  // as BatchRules::wait_to_fill
   std::chrono::milliseconds default_timeout{10'000};
   size_t max_image_bytes = size_t{4} << 20;
   size_t decode_threads = 2;

@@ -1,6 +1,7 @@
 #include "embedding_service/selftest.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <fstream>
 #include <iterator>
@@ -14,6 +15,7 @@
 namespace emotion::embedding {
 namespace {
 
+constexpr std::chrono::seconds kLongEncode{1};
 constexpr double kLeastCosine = 0.999;
 constexpr double kLeastCosineInt8 = 0.99;
 
@@ -47,18 +49,27 @@ std::vector<size_t> Buckets(size_t max_batch) {
   return buckets;
 }
 
+// How long the encode took; an error where a vector is missing or not finite.
+absl::StatusOr<std::chrono::nanoseconds> EncodeSoundly(
+    vision::VisionEncoder& encoder, const std::vector<const vision::Patches*>& images) {
+  const auto began = std::chrono::steady_clock::now();
+  absl::StatusOr<Vectors> vectors = encoder.Encode(images);
+  if (!vectors.ok()) return vectors.status();
+  const auto duration = std::chrono::steady_clock::now() - began;
+  const bool sound =
+      vectors->size() == images.size() && std::all_of(vectors->begin(), vectors->end(), IsFinite);
+  if (sound) return duration;
+  return Failed(fmt::format("a batch of {} gave values that are not finite", images.size()));
+}
+
 absl::Status EncodeBuckets(vision::VisionEncoder& encoder, const vision::Patches& patches,
                            size_t max_batch, SelfTestReport* report) {
   for (const size_t bucket : Buckets(max_batch)) {
     const std::vector<const vision::Patches*> images(bucket, &patches);
-    const auto began = std::chrono::steady_clock::now();
-    absl::StatusOr<Vectors> vectors = encoder.Encode(images);
-    if (!vectors.ok()) return vectors.status();
-    report->duration = std::chrono::steady_clock::now() - began;
-    report->patches = static_cast<int64_t>(bucket) * patches.grid.patches();
-    const bool sound =
-        vectors->size() == bucket && std::all_of(vectors->begin(), vectors->end(), IsFinite);
-    if (!sound) return Failed(fmt::format("a batch of {} gave values that are not finite", bucket));
+    auto duration = EncodeSoundly(encoder, images);
+    if (duration.ok() && *duration < kLongEncode) duration = EncodeSoundly(encoder, images);
+    if (!duration.ok()) return duration.status();
+    report->measured.push_back({static_cast<int64_t>(bucket) * patches.grid.patches(), *duration});
   }
   return absl::OkStatus();
 }

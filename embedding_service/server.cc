@@ -60,14 +60,16 @@ BatchRunner::Options RunnerOptions(const EmbeddingOptions& options, const Loaded
                                                      options.max_patches),
                     .queue_limit = options.queue_limit,
                     .patch_limit = std::max(BatchRules().patch_limit,
-                                            static_cast<int64_t>(options.queue_limit) * face)},
+                                            static_cast<int64_t>(options.queue_limit) * face),
+                    .wait_to_fill = options.batch_wait},
           .typical_patches = face,
-          .measured = {.patches = tested.patches, .duration = tested.duration},
+          .measured = tested.measured,
           .make_fp32 = model.make_fp32};
 }
 
 void LogSelfTest(const SelfTestReport& tested) {
-  const double ms = std::chrono::duration<double, std::milli>(tested.duration).count();
+  const auto largest = tested.measured.back().duration;
+  const double ms = std::chrono::duration<double, std::milli>(largest).count();
   if (tested.cosine) {
     LogInfo("self-test passed", {{"cosine", *tested.cosine}, {"largest_batch_ms", ms}});
   } else {
@@ -171,6 +173,11 @@ class EmbeddingServer::Impl {
     auto tested = RunSelfTest(*model->encoder, preparer, kHeadsInput, batch_size, model->directory);
     if (!tested.ok()) return tested.status();
     LogSelfTest(*tested);
+    for (const auto& encoder : model->on_more_devices) {
+      const auto other = RunSelfTest(*encoder, preparer, kHeadsInput, batch_size, model->directory);
+      if (!other.ok()) return other.status();
+      LogSelfTest(*other);
+    }
     Serve(*std::move(model), batch_size, *tested);
     if (stopping()) return absl::OkStatus();
     LogModel(info, batch_size);
@@ -178,8 +185,11 @@ class EmbeddingServer::Impl {
   }
 
   void Serve(LoadedModel model, size_t batch_size, const SelfTestReport& tested) {
-    auto runner = std::make_unique<BatchRunner>(RunnerOptions(options_, model, batch_size, tested),
-                                                std::move(model.encoder), deps_.metrics);
+    BatchRunner::Options runner_options = RunnerOptions(options_, model, batch_size, tested);
+    BatchRunner::Encoders encoders = std::move(model.on_more_devices);
+    encoders.insert(encoders.begin(), std::move(model.encoder));
+    auto runner = std::make_unique<BatchRunner>(std::move(runner_options), std::move(encoders),
+                                                deps_.metrics);
     auto pipeline = std::make_shared<FramePipeline>(
         FramePipeline::Options{
             .preparer = PreparerSettings(options_, model.preprocessor),
@@ -203,6 +213,7 @@ class EmbeddingServer::Impl {
     LogInfo("the embedding service is ready", {{"model", info.name},
                                                {"fingerprint", fingerprint},
                                                {"device", info.device},
+                                               {"devices", options_.devices.size()},
                                                {"batch_size", batch_size},
                                                {"port", host_->port()}});
     if (info.demo) {

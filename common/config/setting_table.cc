@@ -87,7 +87,9 @@ constexpr std::array kTable = {
     Choice("DEMO", "auto", "auto|never|always", kAllRoles,
            "auto: the demo model only while MODELS_DIR is unset; never: refuse to start without "
            "real models."),
-    Text("DEVICE", "auto", kEmbeddingRole, "auto, cpu, torch-cpu, cuda or cuda:N."),
+    Text("DEVICE", "auto", kEmbeddingRole,
+         "auto, cpu, torch-cpu, cuda, cuda:N, or several of these as cuda:0,cuda:1: they serve one "
+         "queue."),
     Flag("USE_FP16", "true", kEmbeddingRole,
          "Half precision where it is sound on this device; PRECISION wins over it."),
     Choice("PRECISION", "auto", "auto|fp32|bf16|fp16|int8|mixed_int8", kEmbeddingRole,
@@ -95,6 +97,9 @@ constexpr std::array kTable = {
     Ranged(kIntegerOrAuto, "BATCH_SIZE", "auto", 1, 256, kEmbeddingRole,
            "Most faces in one encode: more gives throughput, fewer gives latency and memory; auto "
            "is 8 on CUDA and 4 on CPU."),
+    Ranged(kInteger, "BATCH_WAIT_MS", "0", 0, 1000, kEmbeddingRole,
+           "How long a batch that is not full waits for more frames: throughput for latency; 0: an "
+           "encoder that is free takes what is there."),
     Ranged(kInteger, "MAX_PATCHES", "1024", 4, 65536, kEmbeddingRole,
            "Largest image of Embed at native size, in patches of 14x14 pixels."),
     // The cache.

@@ -1,11 +1,8 @@
 #include "embedding_service/batching/batch_runner.h"
 
 #include <algorithm>
-#include <cmath>
-#include <exception>
+#include <iterator>
 #include <utility>
-
-#include <fmt/format.h>
 
 #include "common/error/error.h"
 #include "common/log/log.h"
@@ -17,37 +14,6 @@ namespace {
 using std::chrono::steady_clock;
 
 constexpr std::chrono::seconds kSmallBatchesFor{60};
-constexpr float kLargestFp16 = 65504.0F;
-
-bool FitsFp16(const std::vector<float>& vector) {
-  return std::all_of(vector.begin(), vector.end(),
-                     [](float v) { return std::isfinite(v) && std::abs(v) <= kLargestFp16; });
-}
-
-using Vectors = absl::StatusOr<std::vector<std::vector<float>>>;
-
-// One call of an encoder, with its promises checked: it does not throw, and answers every image
-// with dim values. An exception would otherwise end the process from the encoder thread.
-Vectors CallEncoder(vision::VisionEncoder& encoder,
-                    std::span<const vision::Patches* const> images) {
-  Vectors vectors;
-  try {
-    vectors = encoder.Encode(images);
-  } catch (const std::exception& error) {
-    return Error(Reason::kInternal, fmt::format("the encoder threw: {}", error.what()));
-  }
-  if (!vectors.ok()) return vectors;
-  const auto dim = static_cast<size_t>(encoder.info().dim);
-  const bool complete =
-      vectors->size() == images.size() &&
-      std::all_of(vectors->begin(), vectors->end(), [&](const auto& v) { return v.size() == dim; });
-  if (!complete) {
-    return Error(Reason::kInternal, fmt::format("the encoder gave {} vectors for {} images, or not "
-                                                "all of {} values",
-                                                vectors->size(), images.size(), dim));
-  }
-  return vectors;
-}
 
 absl::Status Draining() {
   return Error(Reason::kDraining, "this server is about to stop; send the frame elsewhere");
@@ -57,18 +23,33 @@ std::chrono::milliseconds RoundUp(std::chrono::nanoseconds duration) {
   return std::chrono::ceil<std::chrono::milliseconds>(duration);
 }
 
+BatchRunner::Encoders One(std::unique_ptr<vision::VisionEncoder> encoder) {
+  BatchRunner::Encoders encoders;
+  encoders.push_back(std::move(encoder));
+  return encoders;
+}
+
+bool IsHalf(vision::Precision precision) { return precision != vision::Precision::kFp32; }
+
 }  // namespace
+
+BatchRunner::BatchRunner(Options options, Encoders encoders, Metrics& metrics)
+    : options_(std::move(options)),
+      encoders_(std::move(encoders)),
+      info_(encoders_.front()->info()),
+      metrics_(metrics),
+      // An encoder that is fp32 already would only say the same again.
+      fp32_(IsHalf(info_.precision) ? options_.make_fp32 : EncoderFactory()),
+      queue_(options_.rules, encoders_.size()) {
+  queue_.Learn(options_.measured);
+  for (size_t i = 0; i < encoders_.size(); ++i) {
+    threads_.emplace_back([this, i](const std::stop_token& stop) { Run(stop, i); });
+  }
+}
 
 BatchRunner::BatchRunner(Options options, std::unique_ptr<vision::VisionEncoder> encoder,
                          Metrics& metrics)
-    : options_(std::move(options)),
-      encoder_(std::move(encoder)),
-      info_(encoder_->info()),
-      metrics_(metrics),
-      queue_(options_.rules) {
-  queue_.Measured(options_.measured.patches, options_.measured.duration);
-  thread_ = std::jthread([this](std::stop_token stop) { Run(std::move(stop)); });
-}
+    : BatchRunner(std::move(options), One(std::move(encoder)), metrics) {}
 
 BatchRunner::~BatchRunner() { Stop(); }
 
@@ -126,15 +107,16 @@ std::optional<Place> BatchRunner::TakeBack(Ticket ticket) {
 
 void BatchRunner::Raise(Ticket ticket, TimePoint deadline, bool interactive) {
   const MutexLock lock(mutex_);
-  queue_.Raise(ticket, deadline, interactive);
+  queue_.Raise(ticket, deadline, interactive, steady_clock::now());
 }
 
-QueueLoad BatchRunner::Load() const {
+QueueLoad BatchRunner::Load(const std::string& subject) const {
   const MutexLock lock(mutex_);
-  const TimePoint now = steady_clock::now();
+  const WaitEstimate estimate =
+      queue_.Estimate(subject, options_.typical_patches, steady_clock::now());
   return {.frames = queue_.frames(),
-          .wait = RoundUp(queue_.EstimateWait(now)),
-          .next_frame_after = RoundUp(queue_.EstimateAnswer(options_.typical_patches, now))};
+          .wait = RoundUp(estimate.wait),
+          .next_frame_after = RoundUp(estimate.answer)};
 }
 
 void BatchRunner::Stop() {
@@ -143,53 +125,68 @@ void BatchRunner::Stop() {
     const MutexLock lock(mutex_);
     stopped_ = true;
     left = Withdraw(queue_.TakeAll());
-    thread_.request_stop();
+    for (std::jthread& thread : threads_) thread.request_stop();
     work_.NotifyAll();
+    ReportQueue();
   }
   for (Taken& taken : left) taken.job.done({.vector = Draining()});
-  if (thread_.joinable()) thread_.join();
+  for (std::jthread& thread : threads_) {
+    if (thread.joinable()) thread.join();
+  }
 }
 
-void BatchRunner::Run(std::stop_token stop) {
+void BatchRunner::Run(const std::stop_token& stop, size_t encoder) {
   std::vector<Taken> batch;
   std::vector<Taken> dead;
-  while (WaitForWork(stop, &batch, &dead)) {
+  while (WaitForWork(stop, encoder, &batch, &dead)) {
     for (Taken& taken : dead) {
       taken.job.done({.vector = Error(Reason::kDeadline, "the deadline passed in the queue"),
                       .queued = steady_clock::now() - taken.pushed});
     }
-    if (!batch.empty()) EncodeBatch(batch, steady_clock::now());
+    if (!batch.empty()) EncodeBatch(encoder, batch);
   }
 }
 
 // False: stop. Else what to encode and what died waiting; one of the two may be empty.
-bool BatchRunner::WaitForWork(const std::stop_token& stop, std::vector<Taken>* batch,
-                              std::vector<Taken>* dead) {
+bool BatchRunner::WaitForWork(const std::stop_token& stop, size_t encoder,
+                              std::vector<Taken>* batch, std::vector<Taken>* dead) {
   const MutexLock lock(mutex_);
-  while (queue_.empty() && !stop.stop_requested()) work_.Wait(mutex_);
-  if (stop.stop_requested()) return false;
-  const TimePoint now = steady_clock::now();
-  *dead = Withdraw(queue_.TakeDead(now));
-  *batch = Withdraw(queue_.Take(now));
-  ReportQueue();
-  return true;
+  while (!stop.stop_requested()) {
+    const TimePoint now = steady_clock::now();
+    *dead = Withdraw(queue_.TakeDead(now));
+    *batch = Withdraw(queue_.Take(encoder, now));
+    if (!batch->empty() || !dead->empty()) {
+      ReportQueue();
+      return true;
+    }
+    if (const auto when = queue_.NextTake(encoder, now)) {
+      work_.WaitUntil(mutex_, *when);
+    } else {
+      work_.Wait(mutex_);
+    }
+  }
+  return false;
 }
 
 std::vector<BatchRunner::Taken> BatchRunner::Withdraw(const std::vector<Ticket>& tickets) {
   std::vector<Taken> taken;
   taken.reserve(tickets.size());
   for (const Ticket ticket : tickets) {
-    auto job = jobs_.extract(ticket);
+    Job job = jobs_.extract(ticket);
     taken.push_back(std::move(job.mapped()));
   }
   return taken;
 }
 
-void BatchRunner::EncodeBatch(std::span<Taken> batch, TimePoint taken) {
-  Vectors vectors = EncodeOrHalve(batch);
+void BatchRunner::EncodeBatch(size_t encoder, std::span<Taken> batch) {
+  const TimePoint taken = steady_clock::now();
+  std::vector<const vision::Patches*> images;
+  for (const Taken& frame : batch) images.push_back(&frame.job.patches);
+  bool in_one_piece = true;
+  Vectors vectors = EncodeOrHalve(encoder, images, &in_one_piece);
   {
     const MutexLock lock(mutex_);
-    queue_.Encoded(steady_clock::now(), vectors.ok());
+    queue_.Encoded(encoder, steady_clock::now(), vectors.ok() && in_one_piece);
     ReportQueue();
   }
   metrics_.Batch(batch.size());
@@ -219,24 +216,24 @@ void BatchRunner::AnswerBatch(std::span<Taken> batch, TimePoint taken,
   }
 }
 
-Vectors BatchRunner::EncodeOrHalve(std::span<Taken> batch) {
-  std::vector<const vision::Patches*> images;
-  for (const Taken& taken : batch) images.push_back(&taken.job.patches);
-  Vectors vectors = CallEncoder(*encoder_, images);
+Vectors BatchRunner::EncodeOrHalve(size_t encoder, Images images, bool* in_one_piece) {
+  Vectors vectors = CheckedEncode(*encoders_[encoder], images);
   const bool out_of_memory = vectors.status().code() == absl::StatusCode::kResourceExhausted;
-  if (!out_of_memory || batch.size() == 1) return vectors;
+  if (!out_of_memory || images.size() == 1) return vectors;
 
-  const size_t half = batch.size() / 2;
+  *in_one_piece = false;
+  const size_t half = images.size() / 2;
   metrics_.Incident(IncidentKind::kOutOfMemory);
   LogWarning("out of device memory: the batch is halved",
-             {{"frames", static_cast<int64_t>(batch.size())}});
+             {{"frames", static_cast<int64_t>(images.size())},
+              {"device", encoders_[encoder]->info().device}});
   {
     const MutexLock lock(mutex_);
-    queue_.LimitBatch(half, steady_clock::now() + kSmallBatchesFor);
+    queue_.LimitBatch(encoder, half, steady_clock::now() + kSmallBatchesFor);
   }
-  Vectors first = EncodeOrHalve(batch.first(half));
+  Vectors first = EncodeOrHalve(encoder, images.first(half), in_one_piece);
   if (!first.ok()) return first;
-  Vectors second = EncodeOrHalve(batch.subspan(half));
+  Vectors second = EncodeOrHalve(encoder, images.subspan(half), in_one_piece);
   if (!second.ok()) return second;
   std::move(second->begin(), second->end(), std::back_inserter(*first));
   return first;
@@ -246,24 +243,13 @@ absl::StatusOr<std::vector<float>> BatchRunner::EncodeInFp32(const vision::Patch
   metrics_.Incident(IncidentKind::kNonfiniteRerun);
   LogWarning("the encoder gave values that fp16 cannot hold",
              {{"precision", std::string(vision::PrecisionName(info_.precision))}});
-  const absl::Status failed =
-      Error(Reason::kInternal, "the encoder gave values that are not finite for this image");
-  if (info_.precision == vision::Precision::kFp32 || !options_.make_fp32) return failed;
-  if (fp32_ == nullptr) {
-    auto made = options_.make_fp32();
-    if (!made.ok()) return absl::InternalError(made.status().message());
-    fp32_ = *std::move(made);
-  }
-  const vision::Patches* const image = &patches;
-  Vectors vectors = CallEncoder(*fp32_, {&image, 1});
-  if (!vectors.ok()) return absl::InternalError(vectors.status().message());
-  if (!FitsFp16(vectors->front())) return failed;
-  return std::move(vectors->front());
+  return fp32_.Encode(patches);
 }
 
 void BatchRunner::ReportQueue() {
   metrics_.SetQueueFrames(static_cast<int64_t>(queue_.frames()));
-  metrics_.SetQueueWait(RoundUp(queue_.EstimateWait(steady_clock::now())));
+  metrics_.SetQueueWait(
+      RoundUp(queue_.Estimate({}, options_.typical_patches, steady_clock::now()).wait));
 }
 
 }  // namespace emotion::embedding

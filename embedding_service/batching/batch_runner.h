@@ -1,16 +1,17 @@
-// The threads around BatchQueue: one encoder thread that owns the VisionEncoder and is never idle
-// while a frame waits.
+// The threads around BatchQueue: one for each encoder, which owns it and is never idle while a
+// frame waits. All encoders take from one queue.
 //
-// Every pushed job is answered exactly once, by its `done` on the encoder thread (or by Stop() on
-// the thread that stops), unless Cancel() took it back. `done` must be quick: while it runs the
-// encoder does nothing. A frame whose deadline passes while it waits never reaches the encoder; it
-// is answered DEADLINE_EXCEEDED when the encoder becomes free, so a caller who promises an answer
-// in time keeps a timer and cancels (FramePipeline does).
+// Every pushed job is answered exactly once, by its `done` on an encoder's thread (or by Stop() on
+// the thread that stops), unless Cancel() or TakeBack() took it back or Reserve() said that it was
+// evicted. `done` must be quick and must not throw: while it runs its encoder does nothing. A frame
+// whose deadline passes while it waits never reaches an encoder; it is answered DEADLINE_EXCEEDED
+// when one becomes free, so a caller who promises an answer in time keeps a timer and cancels
+// (FramePipeline does).
 //
 // What goes wrong: an encoder that fails (or throws) answers its whole batch INTERNAL. Out of
-// device memory halves the batch, tries again, and keeps batches small for a minute. A vector with
-// values that fp16 cannot hold is encoded again, alone, in fp32 where there is a way to; if that is
-// no better this one frame is answered INTERNAL. All of it is counted as incidents.
+// device memory halves the batch, tries again, and keeps that encoder's batches small for a minute.
+// A vector with values that fp16 cannot hold is encoded again, alone, in fp32 where there is a way
+// to; if that is no better this one frame is answered INTERNAL. All of it is counted as incidents.
 #pragma once
 
 #include <chrono>
@@ -18,6 +19,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <thread>
 #include <unordered_map>
 #include <vector>
@@ -26,6 +28,7 @@
 #include "absl/status/statusor.h"
 #include "common/sync/mutex.h"
 #include "embedding_service/batching/batch_queue.h"
+#include "embedding_service/batching/checked_encoder.h"
 #include "vision/encoder/vision_encoder.h"
 
 namespace emotion {
@@ -49,32 +52,33 @@ struct EncodeJob {
   std::function<void(EncodeAnswer)> done;
 };
 
-// What the queue looks like at one moment.
+// What the queue looks like at one moment, to one subject.
 struct QueueLoad {
-  size_t frames = 0;               // decoding or waiting
-  std::chrono::milliseconds wait;  // until the encode of a frame that arrives now begins
+  size_t frames = 0;               // of all subjects, decoding or waiting
+  std::chrono::milliseconds wait;  // until the encode of its frame that arrives now begins
   std::chrono::milliseconds
       next_frame_after;  // until its answer: the pace a live sender should keep
 };
 
 class BatchRunner {
  public:
-  using EncoderFactory = std::function<absl::StatusOr<std::unique_ptr<vision::VisionEncoder>>()>;
+  using EncoderFactory = embedding::EncoderFactory;
+  using Encoders = std::vector<std::unique_ptr<vision::VisionEncoder>>;
 
   struct Options {
     BatchRules rules;
     int64_t typical_patches = 64;  // of a frame at the heads' input size, for next_frame_after
-    // An encode that was measured already, so that the first estimates are not empty.
-    struct {
-      int64_t patches = 0;  // 0: none was
-      std::chrono::nanoseconds duration{0};
-    } measured = {};
+    // Encodes of several sizes that were measured already, for the first estimates. Empty: until
+    // the first encode everything is admitted.
+    std::vector<MeasuredEncode> measured = {};
     // Makes the fp32 encoder when the first non-finite vector turns up (it costs that encode the
     // loading time, and memory from then on). Empty: no rerun.
     EncoderFactory make_fp32 = {};
   };
 
-  // Borrows `metrics`, which must outlive this object.
+  // `encoders`: at least one, all of one model and precision. Borrows `metrics`, which must outlive
+  // this object.
+  BatchRunner(Options options, Encoders encoders, Metrics& metrics);
   BatchRunner(Options options, std::unique_ptr<vision::VisionEncoder> encoder, Metrics& metrics);
   ~BatchRunner();  // Stop()
 
@@ -84,11 +88,11 @@ class BatchRunner {
   [[nodiscard]] absl::StatusOr<Reservation> Reserve(const PlaceRequest& request);
   void Release(Place place);
   // `done` may run before Push returns. Not OK (UNAVAILABLE, after Stop()): the place is given back
-  // and `done` will not be called.
+  // and `done` will not be called. REQUIRES: `place` is not empty.
   [[nodiscard]] absl::Status Push(Ticket ticket, EncodeJob job, Place place);
 
   // True: the job was taken back and will never be answered. False: it is being encoded, or was
-  // answered, or never pushed.
+  // answered, or evicted, or never pushed.
   bool Cancel(Ticket ticket);
 
   // As Cancel, and hands the waiting job's place in line to the caller, for the newer frame of the
@@ -98,12 +102,14 @@ class BatchRunner {
   // See BatchQueue::Raise.
   void Raise(Ticket ticket, TimePoint deadline, bool interactive);
 
-  QueueLoad Load() const;
+  // To an interactive frame of `subject`; of one that has nothing here unless it is named.
+  QueueLoad Load(const std::string& subject = {}) const;
 
-  // Lets the running batch finish, answers what waits UNAVAILABLE (DRAINING), joins. Idempotent.
+  // Lets the running batches finish, answers what waits UNAVAILABLE (DRAINING), joins. Idempotent.
   void Stop();
 
-  const vision::EncoderInfo& info() const { return info_; }
+  const vision::EncoderInfo& info() const { return info_; }  // of the first encoder
+  size_t encoders() const { return encoders_.size(); }
 
  private:
   struct Taken {
@@ -112,22 +118,22 @@ class BatchRunner {
   };
   using Job = std::unordered_map<Ticket, Taken>::node_type;
 
-  void Run(std::stop_token stop);
-  bool WaitForWork(const std::stop_token& stop, std::vector<Taken>* batch,
+  void Run(const std::stop_token& stop, size_t encoder);
+  bool WaitForWork(const std::stop_token& stop, size_t encoder, std::vector<Taken>* batch,
                    std::vector<Taken>* dead);
   std::vector<Taken> Withdraw(const std::vector<Ticket>& tickets) REQUIRES_LOCK(mutex_);
-  void EncodeBatch(std::span<Taken> batch, TimePoint taken);
+  void EncodeBatch(size_t encoder, std::span<Taken> batch);
   void AnswerBatch(std::span<Taken> batch, TimePoint taken,
                    std::vector<std::vector<float>> vectors);
-  absl::StatusOr<std::vector<std::vector<float>>> EncodeOrHalve(std::span<Taken> batch);
+  Vectors EncodeOrHalve(size_t encoder, Images images, bool* in_one_piece);
   absl::StatusOr<std::vector<float>> EncodeInFp32(const vision::Patches& patches);
   void ReportQueue() REQUIRES_LOCK(mutex_);
 
   const Options options_;
-  const std::unique_ptr<vision::VisionEncoder> encoder_;  // used by thread_ only
+  const Encoders encoders_;  // each used by its thread only
   const vision::EncoderInfo info_;
   Metrics& metrics_;
-  std::unique_ptr<vision::VisionEncoder> fp32_;  // used by thread_ only; made when first needed
+  Fp32Rerun fp32_;
 
   mutable Mutex mutex_;
   CondVar work_;
@@ -135,7 +141,7 @@ class BatchRunner {
   std::unordered_map<Ticket, Taken> jobs_ GUARDED_BY(mutex_);  // of the frames that wait
   bool stopped_ GUARDED_BY(mutex_) = false;
 
-  std::jthread thread_;  // last: stops before what it uses goes
+  std::vector<std::jthread> threads_;  // last: they stop before what they use goes
 };
 
 }  // namespace emotion::embedding

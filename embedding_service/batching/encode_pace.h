@@ -1,24 +1,44 @@
-// How fast the encoder is: a moving average of the time that one patch costs.
+// How long an encode takes: a fixed part (starting kernels, reading the weights) and a part per
+// patch. With a single number per patch, a row of small batches would make large ones look slow.
 //
-// Everything that speaks of waiting (admission, Load, next_frame_after_ms) comes from this one
-// number. Not thread-safe: it belongs to the queue that feeds it.
+// Each encode moves both parts towards what was measured, by a third of the error (normalised least
+// mean squares), so a change of pace is followed within a few encodes at every size, and no size
+// keeps a memory of its own that could only be corrected by an encode of that very size. Not
+// thread-safe: it belongs to the queue that feeds it.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
+#include <span>
 
 namespace emotion::embedding {
 
+// One encode that was measured.
+struct MeasuredEncode {
+  int64_t patches = 0;
+  std::chrono::nanoseconds duration{0};
+};
+
 class EncodePace {
  public:
-  // One encode of `patches` patches took `duration`. Ignored when patches <= 0.
+  // Starts from encodes of several sizes, such as a self-test's: the line through them. Replaces
+  // what was known; without an encode of patches > 0 nothing is known.
+  void Learn(std::span<const MeasuredEncode> encodes);
+
+  // One encode more. Ignored when patches <= 0. What took over four times the estimate counts as
+  // four times: a machine that paused once must not close the door.
   void Record(int64_t patches, std::chrono::nanoseconds duration);
 
-  // The time that `patches` patches will take; 0 while nothing was measured.
+  // The time that one encode of `patches` patches will take; 0 while nothing was measured, and for
+  // no patches.
   std::chrono::nanoseconds Estimate(int64_t patches) const;
 
  private:
-  double nanoseconds_per_patch_ = 0;  // 0: nothing measured yet
+  double EstimateNs(double patches) const { return fixed_ns_ + per_patch_ns_ * patches; }
+
+  double fixed_ns_ = 0;
+  double per_patch_ns_ = 0;
+  double largest_ = 0;  // patches of the largest encode; 0: nothing measured yet
 };
 
 }  // namespace emotion::embedding

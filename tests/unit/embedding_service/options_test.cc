@@ -16,10 +16,11 @@ absl::StatusOr<EmbeddingOptions> Parse(std::vector<std::string> args) {
 }
 
 TEST_CASE("the settings arrive where they are used") {
-  const auto options = Parse(
-      {"--embedding-listen=127.0.0.1:0", "--batch-size=6", "--max-patches=2048",
-       "--cache-bytes=1MiB", "--cache-ttl-s=60", "--queue-limit=10", "--request-timeout-ms=500",
-       "--max-image-bytes=2MiB", "--device=cuda:1", "--precision=fp16", "--use-fp16=false"});
+  const auto options =
+      Parse({"--embedding-listen=127.0.0.1:0", "--batch-size=6", "--max-patches=2048",
+             "--cache-bytes=1MiB", "--cache-ttl-s=60", "--queue-limit=10",
+             "--request-timeout-ms=500", "--max-image-bytes=2MiB", "--device=cuda:1,cuda:0",
+             "--batch-wait-ms=7", "--precision=fp16", "--use-fp16=false"});
   REQUIRE(options.ok());
   CHECK(options->listen == "127.0.0.1:0");
   CHECK(options->batch_size == 6);
@@ -29,14 +30,16 @@ TEST_CASE("the settings arrive where they are used") {
   CHECK(options->queue_limit == 10);
   CHECK(options->default_timeout == std::chrono::milliseconds(500));
   CHECK(options->max_image_bytes == 2 << 20);
-  CHECK(options->device == "cuda:1");
+  CHECK(options->devices == std::vector<std::string>{"cuda:1", "cuda:0"});
+  CHECK(options->batch_wait == std::chrono::milliseconds(7));
   CHECK(options->precision == vision::Precision::kFp16);
   CHECK_FALSE(options->use_fp16);
   CHECK(options->models.root == EMOTION_TEST_DATA);
 }
 
 TEST_CASE("a device that does not exist ends the start, named") {
-  for (const char* device : {"gpu", "cuda:", "cuda:x", "cpu,cuda"}) {
+  for (const char* device : {"gpu", "cuda:", "cuda:x", "cpu,cuda", "cpu,cpu", "cuda:0,", ",",
+                             "cuda:0,cuda:0", "cuda,cuda:1", "cuda:0,cuda:1,cpu"}) {
     const auto options = Parse({std::string("--device=") + device});
     REQUIRE_FALSE(options.ok());
     CHECK(ViolationsOf(options.status()).front().field == "DEVICE");

@@ -52,14 +52,16 @@ absl::StatusOr<SelfTestReport> Run(FakeEncoderControl& control, const Folder& fo
   return RunSelfTest(encoder, kPreparer, {112, 112}, batch, folder.path);
 }
 
-TEST_CASE("every batch size that will occur is encoded once") {
+TEST_CASE("every batch size that will occur is encoded, and measured when it is warm") {
   FakeEncoderControl control;
   const Folder folder;
   const auto report = Run(control, folder, 6);
   REQUIRE(report.ok());
-  CHECK(control.batches() == std::vector<size_t>{1, 2, 4, 6});
-  CHECK(report->patches == 6 * 64);
-  CHECK(report->duration.count() > 0);
+  CHECK(control.batches() == std::vector<size_t>{1, 1, 2, 2, 4, 4, 6, 6});
+  REQUIRE(report->measured.size() == 4);
+  CHECK(report->measured.front().patches == 64);
+  CHECK(report->measured.back().patches == 6 * 64);
+  CHECK(report->measured.back().duration.count() > 0);
   CHECK_FALSE(report->cosine);
 }
 
