@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <fstream>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include <sched.h>
@@ -24,6 +27,16 @@ int UsableCores() {
   cpu_set_t set;
   CPU_ZERO(&set);
   return sched_getaffinity(0, sizeof set, &set) == 0 ? std::max(1, CPU_COUNT(&set)) : 1;
+}
+
+// A line of /proc/self/status, such as "VmRSS:   1024 kB"; 0 where there is none.
+double StatusMib(std::string_view name) {
+  std::ifstream file("/proc/self/status");
+  for (std::string word; file >> word;) {
+    double kilobytes = 0;
+    if (word == name && file >> kilobytes) return kilobytes / 1024;
+  }
+  return 0;
 }
 
 vision::Patches MakeFace(int patch_values, int number) {
@@ -67,6 +80,7 @@ absl::StatusOr<BenchResult> BenchEncoder(const BenchOptions& options) {
   const std::vector<vision::Grid> grids(static_cast<size_t>(options.batch), kFace);
   const auto operations = vision::CountOperations(config->vision, grids);
   if (!operations.ok()) return operations.status();
+  const auto loading = steady_clock::now();
   auto encoder = vision::CreateEncoder({.directory = options.model,
                                         .precision = options.precision,
                                         .device = options.device,
@@ -74,6 +88,9 @@ absl::StatusOr<BenchResult> BenchEncoder(const BenchOptions& options) {
   if (!encoder.ok()) return encoder.status();
 
   BenchResult result;
+  result.load_seconds = duration<double>(steady_clock::now() - loading).count();
+  result.resident_mib = StatusMib("VmRSS:");
+  result.most_resident_mib = StatusMib("VmHWM:");
   result.device = (*encoder)->info().device;
   result.threads = options.threads > 0 ? options.threads : UsableCores();
   result.peak_gflops = MatmulPeak(options.precision, result.threads);

@@ -20,7 +20,10 @@ struct BenchOptions {
 struct BenchResult {
   std::string device;
   int threads = 0;
-  double ms_per_face = 0;  // of the fastest run
+  double load_seconds = 0;       // weights and fingerprint
+  double resident_mib = 0;       // of the process once the model is loaded
+  double most_resident_mib = 0;  // while it was loaded
+  double ms_per_face = 0;        // of the fastest run
   double median_ms_per_face = 0;
   double gflops = 0;
   double peak_gflops = 0;           // oneDNN's matmul at this precision; 0 where it has none

@@ -11,6 +11,8 @@ namespace {
 void PrintText(const BenchOptions& options, const BenchResult& result) {
   fmt::print("{} in {}, batch {}\n", result.device, vision::PrecisionName(options.precision),
              options.batch);
+  fmt::print("  loaded in         {:.2f} s; resident {:.0f} MiB, at most {:.0f} MiB\n",
+             result.load_seconds, result.resident_mib, result.most_resident_mib);
   fmt::print("  a face            {:.2f} ms (fastest of {}; median {:.2f} ms)\n",
              result.ms_per_face, options.runs, result.median_ms_per_face);
   fmt::print("  arithmetic        {:.1f} GFLOP/s\n", result.gflops);
@@ -32,6 +34,9 @@ void PrintJson(const BenchOptions& options, const BenchResult& result) {
       {"peak_gflops", result.peak_gflops},
       {"share_of_peak", result.peak_gflops > 0 ? result.gflops / result.peak_gflops : 0},
       {"register_peak_gflops", result.register_peak_gflops},
+      {"load_seconds", result.load_seconds},
+      {"resident_mib", result.resident_mib},
+      {"most_resident_mib", result.most_resident_mib},
       {"device", result.device}};
   fmt::print("{}\n", line.dump());
 }

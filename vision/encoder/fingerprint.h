@@ -6,6 +6,7 @@
 // it.
 #pragma once
 
+#include <map>
 #include <string>
 #include <string_view>
 
@@ -15,9 +16,19 @@
 
 namespace emotion::vision {
 
-// `canonical_preprocessing` is the preprocessing's own text: any change to it is another model.
-// Reads every byte of the weights (7B in bf16: 1.35 GB, about a second), on `threads` threads;
-// 0 means one per core.
+// The SHA-256 of each tensor's bytes, by name without prefix.
+using TensorDigests = std::map<std::string, Fingerprint>;
+
+Fingerprint DigestOf(const TensorView& tensor);
+
+// Of digests that somebody took while reading the weights anyway; one for each tensor of
+// `checkpoint`. `canonical_preprocessing` is the preprocessing's own text: any change to it is
+// another model.
+Fingerprint ComputeFingerprint(const VisionConfig& config, std::string_view canonical_preprocessing,
+                               const Checkpoint& checkpoint, const TensorDigests& digests);
+
+// Reads every byte of the weights for it (7B in bf16: 1.35 GB, about a second), on `threads`
+// threads; 0 means one per core.
 Fingerprint ComputeFingerprint(const VisionConfig& config, std::string_view canonical_preprocessing,
                                const Checkpoint& checkpoint, int threads = 0);
 

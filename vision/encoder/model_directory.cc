@@ -49,6 +49,11 @@ Fingerprint ComputeFingerprint(const ModelDirectory& model, int threads) {
                             model.checkpoint, threads);
 }
 
+Fingerprint ComputeFingerprint(const ModelDirectory& model, const TensorDigests& digests) {
+  return ComputeFingerprint(model.config.vision, CanonicalText(model.preprocessing),
+                            model.checkpoint, digests);
+}
+
 EncoderInfo DescribeModel(const ModelDirectory& model) {
   EncoderInfo info;
   info.name = model.config.name;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "vision/encoder/fingerprint.h"
 #include "vision/encoder/model_config.h"
 #include "vision/encoder/vision_encoder.h"
 #include "vision/encoder/weights.h"
@@ -30,6 +31,8 @@ absl::StatusOr<ModelDirectory> OpenModelDirectory(const std::string& path);
 
 // See fingerprint.h; reads every weight once.
 Fingerprint ComputeFingerprint(const ModelDirectory& model, int threads = 0);
+
+Fingerprint ComputeFingerprint(const ModelDirectory& model, const TensorDigests& digests);
 
 // The EncoderInfo that follows from the files; fingerprint, precision and device are the
 // implementation's to fill.

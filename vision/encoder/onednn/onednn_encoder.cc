@@ -118,17 +118,16 @@ absl::StatusOr<std::unique_ptr<VisionEncoder>> CreateOneDnnEncoder(
   if (!model.ok()) return model.status();
   const int threads = options.threads > 0 ? options.threads : UsableCores();
   try {
-    omp_set_num_threads(threads);
-    EncoderInfo info = DescribeModel(*model);
-    info.fingerprint = ComputeFingerprint(*model, threads);
-    info.precision = options.precision;
-    info.device = fmt::format("cpu: {}, {} threads", OneDnnDescription(), threads);
     const Element element = bf16 ? Element::kBf16 : Element::kF32;
     const VisionConfig& config = model->config.vision;
-    auto weights = PackTower(config, model->checkpoint, element, options.progress);
-    if (!weights.ok()) return weights.status();
-    return std::make_unique<OneDnnEncoder>(std::move(info), config, *std::move(weights), element,
-                                           threads);
+    auto packed = PackTower(config, model->checkpoint, element, threads, options.progress);
+    if (!packed.ok()) return packed.status();
+    EncoderInfo info = DescribeModel(*model);
+    info.fingerprint = ComputeFingerprint(*model, packed->digests);
+    info.precision = options.precision;
+    info.device = fmt::format("cpu: {}, {} threads", OneDnnDescription(), threads);
+    return std::make_unique<OneDnnEncoder>(std::move(info), config, std::move(packed->tower),
+                                           element, threads);
   } catch (const std::bad_alloc&) {
     return absl::ResourceExhaustedError("out of memory for the encoder's weights");
   }

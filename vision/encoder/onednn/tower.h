@@ -11,6 +11,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "vision/encoder/fingerprint.h"
 #include "vision/encoder/model_config.h"
 #include "vision/encoder/onednn/packed_linear.h"
 #include "vision/encoder/weights.h"
@@ -37,11 +38,16 @@ struct PackedTower {
   PackedLinear merger_out;
 };
 
-// Packs the checkpoint's weights one tensor at a time; the pages behind each are given back, so
-// memory peaks at the packed weights plus one tensor. `progress` is told the share that is done,
-// from 0 to 1. Errors: see PackedLinear::Pack.
-absl::StatusOr<PackedTower> PackTower(const VisionConfig& config, const Checkpoint& checkpoint,
-                                      Element element,
+struct PackedModel {
+  PackedTower tower;
+  TensorDigests digests;  // taken in the same pass over the files
+};
+
+// Packs the checkpoint's weights, `threads` tensors at a time; the pages behind each are given
+// back, so memory peaks at the packed weights plus the tensors at hand. `progress` is told the
+// share that is done, from 0 to 1, by one thread at a time. Errors: see PackedLinear::Pack.
+absl::StatusOr<PackedModel> PackTower(const VisionConfig& config, const Checkpoint& checkpoint,
+                                      Element element, int threads,
                                       const std::function<void(double)>& progress = {});
 
 // Where the patches of a batch go and how they turn: depends on the grids only.
