@@ -8,6 +8,7 @@
 
 #include "fmt/format.h"
 #include "gateway/server.h"
+#include "nlohmann/json.hpp"
 #include "tests/fakes/fake_classifier.h"
 #include "tests/fakes/raw_web_socket_client.h"
 
