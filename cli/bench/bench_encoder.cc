@@ -48,23 +48,6 @@ vision::Patches MakeFace(int patch_values, int number) {
   return face;
 }
 
-absl::StatusOr<std::vector<double>> TimeEncodes(vision::VisionEncoder& encoder, int batch,
-                                                int runs) {
-  std::vector<vision::Patches> faces;
-  for (int i = 0; i < batch; ++i) faces.push_back(MakeFace(encoder.info().patch_values, i));
-  std::vector<const vision::Patches*> images;
-  for (const vision::Patches& face : faces) images.push_back(&face);
-  std::vector<double> seconds;
-  for (int run = -1; run < runs; ++run) {  // the first one prepares and is not counted
-    const auto begin = steady_clock::now();
-    const auto vectors = encoder.Encode(images);
-    if (!vectors.ok()) return vectors.status();
-    if (run >= 0) seconds.push_back(duration<double>(steady_clock::now() - begin).count());
-  }
-  std::sort(seconds.begin(), seconds.end());
-  return seconds;
-}
-
 double MatmulPeak(vision::Precision precision, int threads) {
   const bool bf16 = precision == vision::Precision::kBf16;
   const auto peak =
@@ -74,34 +57,47 @@ double MatmulPeak(vision::Precision precision, int threads) {
 
 }  // namespace
 
-absl::StatusOr<BenchResult> BenchEncoder(const BenchOptions& options) {
+absl::StatusOr<EncoderBench> EncoderBench::Load(const BenchOptions& options) {
+  EncoderBench bench;
+  bench.options_ = options;
+  bench.threads_ = options.threads > 0 ? options.threads : UsableCores();
   const auto config = vision::ReadModelConfig(options.model);
   if (!config.ok()) return config.status();
   const std::vector<vision::Grid> grids(static_cast<size_t>(options.batch), kFace);
   const auto operations = vision::CountOperations(config->vision, grids);
   if (!operations.ok()) return operations.status();
+  bench.operations_ = *operations;
+
   const auto loading = steady_clock::now();
   auto encoder = vision::CreateEncoder({.directory = options.model,
                                         .precision = options.precision,
                                         .device = options.device,
                                         .threads = options.threads});
   if (!encoder.ok()) return encoder.status();
+  bench.load_seconds_ = duration<double>(steady_clock::now() - loading).count();
+  bench.resident_mib_ = StatusMib("VmRSS:");
+  bench.most_resident_mib_ = StatusMib("VmHWM:");
+  bench.encoder_ = *std::move(encoder);
+  for (int i = 0; i < options.batch; ++i) {
+    bench.faces_.push_back(MakeFace(bench.encoder_->info().patch_values, i));
+  }
+  if (const auto first = bench.EncodeSeconds(); !first.ok()) return first.status();
+  return bench;
+}
 
-  BenchResult result;
-  result.load_seconds = duration<double>(steady_clock::now() - loading).count();
-  result.resident_mib = StatusMib("VmRSS:");
-  result.most_resident_mib = StatusMib("VmHWM:");
-  result.device = (*encoder)->info().device;
-  result.threads = options.threads > 0 ? options.threads : UsableCores();
-  result.peak_gflops = MatmulPeak(options.precision, result.threads);
-  const auto seconds = TimeEncodes(**encoder, options.batch, options.runs);
-  if (!seconds.ok()) return seconds.status();
-  result.peak_gflops = std::max(result.peak_gflops, MatmulPeak(options.precision, result.threads));
-  result.register_peak_gflops = vision::RegisterPeakGflops(result.threads);
-  result.ms_per_face = seconds->front() * 1e3 / options.batch;
-  result.median_ms_per_face = (*seconds)[seconds->size() / 2] * 1e3 / options.batch;
-  result.gflops = *operations / seconds->front() / 1e9;
-  return result;
+absl::StatusOr<double> EncoderBench::EncodeSeconds() {
+  std::vector<const vision::Patches*> images;
+  for (const vision::Patches& face : faces_) images.push_back(&face);
+  const auto begin = steady_clock::now();
+  const auto vectors = encoder_->Encode(images);
+  const double seconds = duration<double>(steady_clock::now() - begin).count();
+  if (!vectors.ok()) return vectors.status();
+  return seconds;
+}
+
+MachinePeaks EncoderBench::MeasurePeaks() const {
+  return {.matmul_gflops = MatmulPeak(options_.precision, threads_),
+          .register_gflops = vision::RegisterPeakGflops(threads_)};
 }
 
 }  // namespace emotion::cli

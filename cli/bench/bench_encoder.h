@@ -1,7 +1,9 @@
-// Measures one encoder beside the peak of its machine, in one run.
+// Times one encoder beside the peak of its machine, in one process.
 #pragma once
 
+#include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "vision/encoder/vision_encoder.h"
@@ -14,24 +16,43 @@ struct BenchOptions {
   std::string device = "cpu";
   int batch = 1;    // faces of 8 x 8 patches
   int threads = 0;  // 0: the cores this process may use
-  int runs = 7;     // the fastest counts
 };
 
-struct BenchResult {
-  std::string device;
-  int threads = 0;
-  double load_seconds = 0;       // weights and fingerprint
-  double resident_mib = 0;       // of the process once the model is loaded
-  double most_resident_mib = 0;  // while it was loaded
-  double ms_per_face = 0;        // of the fastest run
-  double median_ms_per_face = 0;
-  double gflops = 0;
-  double peak_gflops = 0;           // oneDNN's matmul at this precision; 0 where it has none
-  double register_peak_gflops = 0;  // fp32 multiply-adds on registers
+struct MachinePeaks {
+  double matmul_gflops = 0;    // oneDNN's, at the precision asked for; 0 where it has none
+  double register_gflops = 0;  // fp32 multiply-adds on registers
 };
 
-// Loads the model, then times; the peaks are measured before and after, the higher counts. Errors:
-// those of CreateEncoder.
-absl::StatusOr<BenchResult> BenchEncoder(const BenchOptions& options);
+// One owner at a time.
+class EncoderBench {
+ public:
+  // Loads the model and encodes once. Errors: those of CreateEncoder.
+  static absl::StatusOr<EncoderBench> Load(const BenchOptions& options);
+
+  // The time of one encode of the batch.
+  absl::StatusOr<double> EncodeSeconds();
+
+  // Takes a second or two.
+  MachinePeaks MeasurePeaks() const;
+
+  const std::string& device() const { return encoder_->info().device; }
+  int threads() const { return threads_; }
+  double operations() const { return operations_; }  // of one encode; see CountOperations
+  double load_seconds() const { return load_seconds_; }
+  double resident_mib() const { return resident_mib_; }  // of the process with the model loaded
+  double most_resident_mib() const { return most_resident_mib_; }  // while it was loaded
+
+ private:
+  EncoderBench() = default;
+
+  BenchOptions options_;
+  std::unique_ptr<vision::VisionEncoder> encoder_;
+  std::vector<vision::Patches> faces_;
+  int threads_ = 0;
+  double operations_ = 0;
+  double load_seconds_ = 0;
+  double resident_mib_ = 0;
+  double most_resident_mib_ = 0;
+};
 
 }  // namespace emotion::cli
