@@ -9,7 +9,7 @@
 
 #include "common/hash/sha256.h"
 #include "heads/head_bank.h"
-#include "vision/encoder/torch/torch_encoder.h"
+#include "vision/encoder/factory/create_encoder.h"
 #include "vision/preprocess/image_preparer.h"
 #include "vision/preprocess/resize_bicubic.h"
 
@@ -58,7 +58,7 @@ BENCHMARK(FourHeads);
 void Encode(benchmark::State& state) {
   const char* named = std::getenv("BENCH_MODEL");
   const std::string directory = named != nullptr ? named : kSource + "/models/demo/encoder";
-  auto encoder = vision::CreateTorchEncoder({.directory = directory});
+  auto encoder = vision::CreateEncoder({.directory = directory});
   const std::string image = ReadImage("astronaut_face.jpg");
   const auto prepared = Preparer().Prepare(std::string_view(image), vision::PrepareOptions());
   if (!encoder.ok() || !prepared.ok()) {
