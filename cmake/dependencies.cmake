@@ -15,9 +15,16 @@ find_package(PkgConfig REQUIRED)  # these ship no CMake configuration
 pkg_check_modules(WEBP REQUIRED IMPORTED_TARGET libwebp libwebpdemux)
 pkg_check_modules(LIBZIP REQUIRED IMPORTED_TARGET libzip)
 
+set(EMOTION_LIBTORCH_DIR "" CACHE PATH
+  "A LibTorch other than the system's, such as site-packages/torch of a PyPI wheel with CUDA")
+
 # Gives the target emotion_torch: LibTorch as a system library, so that its headers warn nobody.
 function(emotion_find_torch)
   if(TARGET emotion_torch)
+    return()
+  endif()
+  if(EMOTION_LIBTORCH_DIR)
+    _emotion_use_torch_of(${EMOTION_LIBTORCH_DIR})
     return()
   endif()
   set(CMAKE_FIND_PACKAGE_TARGETS_GLOBAL ON)  # more than one folder links it
@@ -25,6 +32,19 @@ function(emotion_find_torch)
   add_library(emotion_torch INTERFACE IMPORTED GLOBAL)
   target_link_libraries(emotion_torch INTERFACE ${TORCH_LIBRARIES})
   target_include_directories(emotion_torch SYSTEM INTERFACE ${TORCH_INCLUDE_DIRS})
+endfunction()
+
+# By its files: the TorchConfig.cmake of a CUDA build wants the CUDA toolkit, which linking does not.
+function(_emotion_use_torch_of folder)
+  add_library(emotion_torch INTERFACE IMPORTED GLOBAL)
+  target_include_directories(emotion_torch SYSTEM INTERFACE
+    ${folder}/include ${folder}/include/torch/csrc/api/include)
+  # It brings headers of another fmt, which its users then see instead of ours.
+  target_compile_definitions(emotion_torch INTERFACE FMT_HEADER_ONLY)
+  # The CUDA half registers itself when it is loaded; no symbol of it is asked for.
+  file(GLOB cuda ${folder}/lib/libtorch_cuda.so ${folder}/lib/libc10_cuda.so)
+  target_link_libraries(emotion_torch INTERFACE -Wl,--push-state,--no-as-needed
+    ${folder}/lib/libtorch_cpu.so ${cuda} ${folder}/lib/libc10.so -Wl,--pop-state)
 endfunction()
 
 # Gives the target emotion_opencv (core and imgproc), which only training and analyze draw on. Its

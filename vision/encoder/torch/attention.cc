@@ -7,11 +7,32 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/softmax.h>
+#include <torch/version.h>
+
+#if TORCH_VERSION_MAJOR >= 2
+#include <ATen/ops/scaled_dot_product_attention.h>
+#endif
 
 #include "vision/encoder/torch/linear.h"
 
 namespace emotion::vision {
 namespace {
+
+#if TORCH_VERSION_MAJOR >= 2
+
+// LibTorch 2 has it as one operation, with kernels that never write the scores to memory.
+at::Tensor AttendGroup(const SegmentGroup& group, const at::Tensor& q, const at::Tensor& k,
+                       const at::Tensor& v, int64_t /*max_scores*/) {
+  const auto per_head = [&](const at::Tensor& x) {
+    const auto mine = group.patches.defined() ? x.index_select(0, group.patches) : x;
+    return mine.reshape({group.count, group.length, x.size(1), x.size(2)}).transpose(1, 2);
+  };
+  return at::scaled_dot_product_attention(per_head(q), per_head(k), per_head(v))
+      .transpose(1, 2)
+      .reshape({group.count * group.length, q.size(1) * q.size(2)});
+}
+
+#else
 
 // q, k [batch, n, d], v_t [batch, d, n] -> [batch, n, d].
 at::Tensor Attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v_t) {
@@ -62,6 +83,8 @@ at::Tensor AttendGroup(const SegmentGroup& group, const at::Tensor& q, const at:
       .permute({0, 2, 1, 3})
       .reshape({group.count * group.length, heads * dim});
 }
+
+#endif
 
 }  // namespace
 

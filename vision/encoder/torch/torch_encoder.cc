@@ -148,12 +148,17 @@ class TorchEncoder : public VisionEncoder {
     return Guarded("encoding", [&]() -> absl::StatusOr<std::vector<std::vector<float>>> {
       const c10::InferenceMode inference;
       if (device_.is_cpu()) at::set_num_threads(threads_);
-      auto plan = PlanBatch(config_, grids, device_);
-      if (!plan.ok()) return plan.status();
-      auto rows = JoinRows(images, *plan);
+      if (grids != planned_) {
+        auto plan = PlanBatch(config_, grids, device_);
+        if (!plan.ok()) return plan.status();
+        plan_ = *std::move(plan);
+        planned_ = grids;
+      }
+      auto rows = JoinRows(images, plan_);
       if (!rows.ok()) return rows.status();
-      const auto tokens = ForwardTower(config_, weights_, *plan, rows->to(device_));
-      return Split(PoolTokens(*plan, tokens).to(at::kCPU).contiguous());
+      const auto on_device = rows->to(device_, rows->scalar_type(), /*non_blocking=*/true);
+      const auto tokens = ForwardTower(config_, weights_, plan_, on_device);
+      return Split(PoolTokens(plan_, tokens).to(at::kCPU).contiguous());
     });
   }
 
@@ -171,7 +176,9 @@ class TorchEncoder : public VisionEncoder {
       }
       patches += mine;
     }
-    at::Tensor rows = at::empty({patches, width}, at::dtype(at::kFloat));
+    // Pinned, so that the copy to the device neither waits nor is staged.
+    at::Tensor rows =
+        at::empty({patches, width}, at::dtype(at::kFloat).pinned_memory(device_.is_cuda()));
     auto* out = rows.data_ptr<float>();
     for (const Patches* image : images) {
       std::memcpy(out, image->rows.data(), image->rows.size() * sizeof(float));
@@ -194,6 +201,9 @@ class TorchEncoder : public VisionEncoder {
   const TowerWeights weights_;
   const at::Device device_;
   const int threads_;
+  // Of the last batch: most are alike, and index tensors need not be uploaded anew.
+  std::vector<Grid> planned_;
+  BatchPlan plan_;
 };
 
 }  // namespace
