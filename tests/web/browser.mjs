@@ -45,9 +45,63 @@ export async function closeBrowsers() {
   browsers.clear();
 }
 
+/** Notes posts of frames, with what was answered. */
+function watchPosts(page, seen) {
+  page.on('request', (request) => {
+    if (new URL(request.url()).pathname !== '/v1/predict') return;
+    const headers = request.headers();
+    seen.frames.push({
+      way: 'post',
+      at: Date.now(),
+      type: headers['content-type'],
+      session: headers['x-session-id'],
+      face: Number(headers['x-face-id']),
+      body: request.postDataBuffer(),
+      answer: request
+        .response()
+        .then((response) => response?.json())
+        .catch(() => null),
+    });
+  });
+}
+
+/** Notes frames on streams, with what was answered: a message of the stream, or null when it closed. */
+function watchStreams(page, seen) {
+  page.on('websocket', (socket) => {
+    const stream = { said: [], starts: [], closed: false };
+    const awaited = new Map();
+    let announced = null;
+    seen.streams.push(stream);
+
+    socket.on('framesent', ({ payload }) => {
+      const message = typeof payload === 'string' ? JSON.parse(payload) : null;
+      if (message?.type === 'start') stream.starts.push(message);
+      if (message) return void (announced = message);
+      const answer = new Promise((done) => awaited.set(announced.id, done));
+      const session = stream.starts[0]?.session_id;
+      return void seen.frames.push({
+        way: 'stream', at: Date.now(), session, face: announced.face_id, body: payload, answer,
+      });
+    });
+    socket.on('framereceived', ({ payload }) => {
+      stream.said.push(payload);
+      try {
+        const message = JSON.parse(payload);
+        awaited.get(message.id)?.(message);
+      } catch {
+        // garbage: the page's matter
+      }
+    });
+    socket.on('close', () => {
+      stream.closed = true;
+      for (const done of awaited.values()) done(null);
+    });
+  });
+}
+
 /**
- * Opens the page. What it did is in `seen`: posts (with their bodies and answers), requests to
- * other origins, console errors.
+ * Opens the page. What it did is in `seen`: frames (by post or stream, with their bodies and
+ * answers), streams, requests to other origins, console errors.
  * @param {string} url
  * @param {string[]} camera
  * @param {object} [context] options of the browser context
@@ -56,20 +110,15 @@ export async function openPage(url, camera, context = {}) {
   const browser = await browserWith(camera);
   const options = { viewport: { width: 1200, height: 900 }, ...context };
   const page = await (await browser.newContext(options)).newPage();
-  const seen = { posts: [], foreign: [], errors: [] };
+  const seen = { frames: [], streams: [], foreign: [], errors: [] };
 
+  watchPosts(page, seen);
+  watchStreams(page, seen);
   page.on('request', (request) => {
-    const { protocol, origin, pathname } = new URL(request.url());
+    const { protocol, origin } = new URL(request.url());
     if (!['data:', 'blob:'].includes(protocol) && origin !== new URL(url).origin) {
       seen.foreign.push(request.url());
     }
-    if (pathname !== '/v1/predict') return;
-    const post = { at: Date.now(), headers: request.headers(), body: request.postDataBuffer() };
-    seen.posts.push(post);
-    post.answer = request
-      .response()
-      .then((response) => response?.json())
-      .catch(() => null);
   });
   page.on('pageerror', (error) => seen.errors.push(String(error)));
   page.on('console', (message) => {
@@ -83,10 +132,12 @@ export async function openPage(url, camera, context = {}) {
     start: () => page.getByRole('button', { name: 'I agree, start the camera' }).click(),
     stop: () => page.getByRole('button', { name: 'Stop' }).click(),
     status: () => page.getByRole('status'),
-    faceIds: () => [...new Set(seen.posts.map((post) => post.headers['x-face-id']))].sort(),
-    /** Waits until so many posts were sent. */
-    posts: (count, timeout = 20_000) =>
-      expect.poll(() => seen.posts.length, { timeout }).toBeGreaterThanOrEqual(count),
+    faceIds: () => [...new Set(seen.frames.map(({ face }) => face))].sort(),
+    /** Waits until so many frames were sent. */
+    frames: (count, timeout = 20_000) =>
+      expect.poll(() => seen.frames.length, { timeout }).toBeGreaterThanOrEqual(count),
+    /** Which way the page says it speaks. */
+    way: () => page.locator('#way'),
     close: () => page.context().close(),
   };
 }

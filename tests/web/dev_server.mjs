@@ -1,5 +1,6 @@
 // For fault injection and for work on the page only. It serves web/ with the product's headers and
-// answers POST /v1/predict with a fixed, well-formed prediction, or with the fault a test asks for.
+// answers POST /v1/predict and frames on /v1/stream with a fixed, well-formed prediction, or with the
+// fault a test asks for.
 // What works with the real server is shown by page.spec.mjs, never by this.
 //
 //   node dev_server.mjs [PORT]     serves until it is stopped
@@ -7,6 +8,7 @@ import { createReadStream, statSync } from 'node:fs';
 import { createServer } from 'node:http';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { WebSocketServer } from 'ws';
 
 const WEB = fileURLToPath(new URL('../../web/', import.meta.url));
 
@@ -68,16 +70,24 @@ function serveFile(url, response) {
   return createReadStream(file).pipe(response);
 }
 
+const wait = (ms) => new Promise((done) => setTimeout(done, ms));
+
+/** Writes down that a frame came. @returns {() => void} to be called when it is answered */
+function arrived(log, frame) {
+  log.frames.push({ at: Date.now(), ...frame });
+  const waiting = (log.waiting.get(frame.face) ?? 0) + 1;
+  log.waiting.set(frame.face, waiting);
+  log.mostWaiting = Math.max(log.mostWaiting, waiting);
+  return () => log.waiting.set(frame.face, log.waiting.get(frame.face) - 1);
+}
+
 async function answerPost(request, response, faults, log) {
   const chunks = [];
   for await (const chunk of request) chunks.push(chunk);
-  const face = request.headers['x-face-id'];
-  const waiting = log.waiting.get(face) ?? 0;
-  log.posts.push({ at: Date.now(), face, session: request.headers['x-session-id'] });
-  log.waiting.set(face, waiting + 1);
-  log.mostWaiting = Math.max(log.mostWaiting, waiting + 1);
-  await new Promise((done) => setTimeout(done, faults.delayMs));
-  log.waiting.set(face, log.waiting.get(face) - 1);
+  const { 'x-face-id': face, 'x-session-id': session } = request.headers;
+  const answered = arrived(log, { way: 'post', face: Number(face), session });
+  await wait(faults.delayMs);
+  answered();
   if (faults.status) {
     response.writeHead(faults.status, {
       'content-type': 'application/problem+json',
@@ -89,14 +99,53 @@ async function answerPost(request, response, faults, log) {
   return response.end(faults.body ?? JSON.stringify(prediction(faults.prediction)));
 }
 
+/** One socket of emotion.v1. Answers frame by frame: no newer one takes another's place. */
+function serveStream(socket, faults, log) {
+  const say = (message) => socket.send(typeof message === 'string' ? message : JSON.stringify(message));
+  let session;
+  let announced;
+
+  async function answerFrame({ id, face_id }) {
+    const answered = arrived(log, { way: 'stream', face: face_id, session });
+    await wait(faults.delayMs);
+    answered();
+    const about = { id, face_id };
+    if (faults.answers) return faults.answers(about).forEach(say);
+    if (!faults.status) return say({ type: 'prediction', ...about, ...prediction(faults.prediction) });
+    return say({ type: 'error', ...about, problem: { status: faults.status, detail: faults.detail } });
+  }
+
+  socket.on('message', (data, isBinary) => {
+    if (isBinary) return void answerFrame(announced);
+    const message = JSON.parse(data);
+    if (message.type === 'frame') announced = message;
+    if (message.type !== 'start') return undefined;
+    session = message.session_id;
+    log.starts.push(message);
+    if (faults.stream === 'silent') return undefined;
+    if (typeof faults.stream === 'number') return socket.close(faults.stream);
+    const limits = { max_image_bytes: 4_194_304, max_unanswered: 64 };
+    return say({ type: 'ready', session_id: session, model: 'dev-server', limits, next_frame_after_ms: faults.readyPaceMs, demo: true });
+  });
+  return { say, close: (code) => socket.close(code), lose: () => socket.terminate() };
+}
+
 /**
  * Starts on a free port of loopback.
- * `faults` may be changed at any time: status (0: none), retryAfter, detail, delayMs, body, prediction.
- * `log` tells what arrived: posts, deleted session ids, the most posts of one face awaited at once.
+ * `faults` may be changed at any time: delayMs, prediction, status and detail (0: none) of posts and
+ * frames; retryAfter and body of posts; stream: 'open', 'refused', 'silent' (never ready) or a close
+ * code instead of ready; readyPaceMs; answers(frame): what to say instead of a prediction.
+ * `log` tells what arrived: frames (way, at, face, session), starts, deleted session ids, the most
+ * frames of one face awaited at once. `streams`: those that were opened, to say, close or lose.
  */
 export async function startDevServer(port = 0) {
-  const faults = { status: 0, retryAfter: '', detail: '', delayMs: 0, body: null, prediction: {} };
-  const log = { posts: [], deleted: [], waiting: new Map(), mostWaiting: 0 };
+  const faults = {
+    status: 0, retryAfter: '', detail: '', delayMs: 0, body: null, prediction: {},
+    stream: 'open', readyPaceMs: 0, answers: null,
+  };
+  const log = { frames: [], starts: [], deleted: [], waiting: new Map(), mostWaiting: 0 };
+  const streams = [];
+  const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false });
   const server = createServer((request, response) => {
     const url = new URL(request.url, 'http://localhost');
     if (request.method === 'POST' && url.pathname === '/v1/predict') {
@@ -108,13 +157,18 @@ export async function startDevServer(port = 0) {
     }
     return serveFile(url, response);
   });
+  server.on('upgrade', (request, socket, head) => {
+    if (faults.stream === 'refused') return socket.end('HTTP/1.1 403 Forbidden\r\nconnection: close\r\n\r\n');
+    return sockets.handleUpgrade(request, socket, head, (opened) => streams.push(serveStream(opened, faults, log)));
+  });
   await new Promise((done) => server.listen(port, '127.0.0.1', done));
   const close = () =>
     new Promise((done) => {
       server.close(done);
       server.closeAllConnections();
+      for (const opened of sockets.clients) opened.terminate();
     });
-  return { url: `http://127.0.0.1:${server.address().port}`, faults, log, close };
+  return { url: `http://127.0.0.1:${server.address().port}`, faults, log, streams, close };
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

@@ -1,4 +1,5 @@
-// How the page takes what can go wrong. The development server plays the faults.
+// How the page takes what can go wrong, by single posts (stream.spec.mjs: on a stream). The
+// development server plays the faults.
 import { expect, test } from '@playwright/test';
 import { CAMERA, closeBrowsers, openPage } from './browser.mjs';
 import { startDevServer } from './dev_server.mjs';
@@ -7,6 +8,7 @@ import { PICTURE } from './make_media.mjs';
 let server;
 test.beforeEach(async () => {
   server = await startDevServer();
+  server.faults.stream = 'refused';
 });
 test.afterEach(() => server.close());
 test.afterAll(closeBrowsers);
@@ -14,12 +16,12 @@ const open = (camera) => openPage(server.url, camera);
 
 test('503: waits as long as the server asks, says so, and goes on when it is back', async () => {
   Object.assign(server.faults, { status: 503, retryAfter: '4' });
-  const { page, seen, posts, start, status, close } = await open(CAMERA.playing('one'));
+  const { page, seen, frames, start, status, close } = await open(CAMERA.playing('one'));
   await start();
   await expect(status()).toContainText('The server is busy. Trying again in', { timeout: 15_000 });
   server.faults.status = 0;
-  await posts(2);
-  expect(seen.posts[1].at - seen.posts[0].at).toBeGreaterThan(3900);
+  await frames(2);
+  expect(seen.frames[1].at - seen.frames[0].at).toBeGreaterThan(3900);
   await expect(page.getByRole('meter', { name: 'Engagement' })).toHaveAttribute('aria-valuenow', '3');
   await expect(status()).toHaveText('Looking at one face.');
   await close();
@@ -27,9 +29,9 @@ test('503: waits as long as the server asks, says so, and goes on when it is bac
 
 test('a slow server never has two requests of one face, and hidden pages send nothing', async () => {
   server.faults.delayMs = 2500;
-  const { page, posts, start, status, close } = await open(CAMERA.playing('one'));
+  const { page, frames, start, status, close } = await open(CAMERA.playing('one'));
   await start();
-  await posts(2);
+  await frames(2);
   expect(server.log.mostWaiting).toBe(1);
 
   await page.evaluate(() => {
@@ -37,18 +39,18 @@ test('a slow server never has two requests of one face, and hidden pages send no
     document.dispatchEvent(new Event('visibilitychange'));
   });
   await expect(status()).toContainText('Paused');
-  const before = server.log.posts.length;
+  const before = server.log.frames.length;
   await page.waitForTimeout(3500);
-  expect(server.log.posts.length).toBe(before);
+  expect(server.log.frames.length).toBe(before);
   await page.evaluate(() => Object.defineProperty(document, 'hidden', { value: false }));
-  await posts(before + 1);
+  await frames(before + 1);
   await close();
 });
 
 test('a server that went away is told in plain words, and so is a session it could not forget', async () => {
-  const { page, posts, start, stop, status, close } = await open(CAMERA.playing('one'));
+  const { page, frames, start, stop, status, close } = await open(CAMERA.playing('one'));
   await start();
-  await posts(1);
+  await frames(1);
   await server.close();
   await expect(status()).toContainText('The server cannot be reached. Trying again in', { timeout: 10_000 });
   await stop();
@@ -66,30 +68,30 @@ test('what the answer says is told and followed: quality, cache, pace, model', a
     quality: { usable: false, warnings: ['too_dark'] },
     next_frame_after_ms: 4000,
   };
-  const { page, seen, posts, start, close } = await open(CAMERA.playing('one'));
+  const { page, seen, frames, start, close } = await open(CAMERA.playing('one'));
   await start();
-  await posts(1);
+  await frames(1);
   const warnings = page.getByRole('list', { name: 'Picture quality' });
   await expect(warnings).toContainText('It is rather dark.');
   await expect(warnings).toContainText('hard to read');
   await expect(page.getByText('from the cache, 97 % like an earlier picture')).toBeVisible();
   await expect(page.getByText('Demo model.')).toBeHidden();
-  await posts(2);
-  expect(seen.posts[1].at - seen.posts[0].at).toBeGreaterThan(3500);
+  await frames(2);
+  expect(seen.frames[1].at - seen.frames[0].at).toBeGreaterThan(3500);
 
   // Leaving forgets the session. Only the server sees that request: it outlives the page.
   await page.goto('about:blank');
-  await expect.poll(() => server.log.deleted).toEqual([seen.posts[0].headers['x-session-id']]);
+  await expect.poll(() => server.log.deleted).toEqual([seen.frames[0].session]);
   await close();
 });
 
 test('without WebGL: a message, and a picture is taken in its middle', async () => {
-  const { page, posts, start, status, close } = await open(CAMERA.withoutWebGL('one'));
+  const { page, frames, start, status, close } = await open(CAMERA.withoutWebGL('one'));
   await start();
   await expect(status()).toContainText('It needs WebGL', { timeout: 15_000 });
   expect(await page.evaluate(() => document.querySelector('video').srcObject)).toBeNull();
   await page.setInputFiles('#picture-file', PICTURE);
-  await posts(1);
+  await frames(1);
   await expect(status()).toContainText('The middle of the picture was used instead.');
   await close();
 });

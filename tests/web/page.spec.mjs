@@ -32,9 +32,9 @@ function expectSound(answer) {
 }
 
 /** The gauges show the numbers of the newest answer. */
-async function expectShown(page, posts) {
+async function expectShown(page, frames) {
   await expect(async () => {
-    const { predictions } = await posts.at(-1).answer;
+    const { predictions } = await frames.at(-1).answer;
     for (const state of STATES) {
       const { level, confidence, expected_level } = predictions[state];
       const gauge = page.locator(`[data-state="${state}"]`);
@@ -47,7 +47,7 @@ async function expectShown(page, posts) {
 }
 
 test('a face: consent first, then 112x112 JPEGs at the pace, and the answers on the gauges', async () => {
-  const { page, seen, posts, start, stop, close } = await open(CAMERA.playing('one'));
+  const { page, seen, frames, start, stop, close } = await open(CAMERA.playing('one'));
   await expect(page.getByText('Article 5(1)(f)')).toBeVisible();
   await expect(page.getByText('Images are not kept')).toBeVisible();
   await expect(page.getByText('It measures nobody.')).toBeVisible();
@@ -55,22 +55,21 @@ test('a face: consent first, then 112x112 JPEGs at the pace, and the answers on 
   expect(await violations(page)).toEqual([]);
 
   await start();
-  await posts(5);
-  const gaps = seen.posts.slice(1).map(({ at }, i) => at - seen.posts[i].at);
+  await frames(5);
+  const gaps = seen.frames.slice(1).map(({ at }, i) => at - seen.frames[i].at);
   const mean = gaps.reduce((sum, gap) => sum + gap, 0) / gaps.length;
   expect(mean).toBeGreaterThan(1700);
   expect(mean).toBeLessThan(2800);
-  for (const { body, headers, answer } of seen.posts) {
+  for (const { body, session, face, answer } of seen.frames) {
     expect(jpegSize(body)).toEqual({ width: 112, height: 112 });
-    expect(headers['content-type']).toBe('image/jpeg');
-    expect(headers['x-session-id']).toMatch(/^[0-9a-f]{32}$/);
-    expect(headers['x-face-id']).toBe('1');
+    expect(session).toMatch(/^[0-9a-f]{32}$/);
+    expect(face).toBe(1);
     expectSound(await answer);
   }
-  expect(new Set(seen.posts.map(({ headers }) => headers['x-session-id'])).size).toBe(1);
+  expect(new Set(seen.frames.map(({ session }) => session)).size).toBe(1);
 
-  await expectShown(page, seen.posts);
-  const { demo } = await seen.posts[0].answer;
+  await expectShown(page, seen.frames);
+  const { demo } = await seen.frames[0].answer;
   await expect(page.getByText('Demo model.')).toBeVisible({ visible: demo });
   await expect(page.getByText(/server \d+\.\d ms · there and back \d+ ms/)).toBeVisible();
   const rows = page.getByRole('table').getByRole('row');
@@ -83,12 +82,12 @@ test('a face: consent first, then 112x112 JPEGs at the pace, and the answers on 
     stop(),
   ]);
   expect(forgotten.status()).toBe(204);
-  expect(forgotten.url()).toContain(`/v1/sessions/${seen.posts[0].headers['x-session-id']}`);
+  expect(forgotten.url()).toContain(`/v1/sessions/${seen.frames[0].session}`);
   await expect(page.getByRole('status')).toHaveText('Stopped. The camera is off.');
   expect(await page.evaluate(() => document.querySelector('video').srcObject)).toBeNull();
-  const before = seen.posts.length;
+  const before = seen.frames.length;
   await page.waitForTimeout(2500);
-  expect(seen.posts.length).toBe(before);
+  expect(seen.frames.length).toBe(before);
 
   expect(seen.foreign).toEqual([]);
   expect(seen.errors).toEqual([]);
@@ -96,20 +95,20 @@ test('a face: consent first, then 112x112 JPEGs at the pace, and the answers on 
 });
 
 test('four faces: only the largest is sent, until everyone in view has agreed', async () => {
-  const { page, seen, faceIds, posts, start, stop, close } = await open(CAMERA.playing('four'));
+  const { page, seen, faceIds, frames, start, stop, close } = await open(CAMERA.playing('four'));
   await start();
-  await posts(2);
+  await frames(2);
   expect(faceIds()).toHaveLength(1);
   await expect(page.getByRole('status')).toContainText('The others are left alone.');
   await expect(page.getByRole('article')).toHaveCount(1);
   await stop();
 
-  const before = seen.posts.length;
+  const before = seen.frames.length;
   await page.getByRole('radio', { name: /Everyone in view/ }).check();
   await start();
-  await posts(before + 8);
-  seen.posts.splice(0, before);
-  expect(faceIds()).toEqual(['1', '2', '3', '4']);
+  await frames(before + 8);
+  seen.frames.splice(0, before);
+  expect(faceIds()).toEqual([1, 2, 3, 4]);
   await expect(page.getByRole('article')).toHaveCount(4);
   await page.getByRole('article', { name: 'Face 3' }).getByRole('button').click();
   await expect(page.getByRole('heading', { name: 'The last minute Face 3' })).toBeVisible();
@@ -119,20 +118,20 @@ test('four faces: only the largest is sent, until everyone in view has agreed', 
 });
 
 test('a moving face keeps its id', async () => {
-  const { seen, faceIds, posts, start, close } = await open(CAMERA.playing('moving'));
+  const { seen, faceIds, frames, start, close } = await open(CAMERA.playing('moving'));
   await start();
-  await posts(3);
-  expect(faceIds()).toEqual(['1']);
+  await frames(3);
+  expect(faceIds()).toEqual([1]);
   expect(seen.errors).toEqual([]);
   await close();
 });
 
-test('no face: a message, and not one post', async () => {
+test('no face: a message, and not one frame', async () => {
   const { page, seen, start, status, close } = await open(CAMERA.playing('none'));
   await start();
   await expect(status()).toContainText('No face in view', { timeout: 15_000 });
   await page.waitForTimeout(2500);
-  expect(seen.posts).toEqual([]);
+  expect(seen.frames).toEqual([]);
   await close();
 });
 
@@ -141,12 +140,12 @@ test('camera refused: says so, and can be started again', async () => {
   await start();
   await expect(status()).toContainText('not allowed to use the camera');
   await expect(page.getByRole('button', { name: 'I agree, start the camera' })).toBeEnabled();
-  expect(seen.posts).toEqual([]);
+  expect(seen.frames).toEqual([]);
   await close();
 });
 
 test('no camera: says so, and a picture works instead', async () => {
-  const { page, seen, start, status, posts, close } = await open(CAMERA.absent);
+  const { page, seen, start, status, frames, close } = await open(CAMERA.absent);
   await start();
   await expect(status()).toContainText('No camera was found');
   const [chooser] = await Promise.all([
@@ -154,9 +153,9 @@ test('no camera: says so, and a picture works instead', async () => {
     page.getByRole('button', { name: 'I agree, try a picture' }).click(),
   ]);
   await chooser.setFiles(PICTURE);
-  await posts(1);
-  expect(jpegSize(seen.posts[0].body)).toEqual({ width: 112, height: 112 });
-  await expectShown(page, seen.posts);
+  await frames(1);
+  expect(jpegSize(seen.frames[0].body)).toEqual({ width: 112, height: 112 });
+  await expectShown(page, seen.frames);
   expect(await violations(page)).toEqual([]);
   await page.getByRole('button', { name: 'Done' }).click();
   await expect(status()).toHaveText('Done.');
@@ -168,19 +167,19 @@ test('no camera: says so, and a picture works instead', async () => {
 });
 
 test('a phone in the dark: smaller JPEGs, every three seconds, nothing wider than the screen', async () => {
-  const { page, seen, posts, start, close } = await open(CAMERA.playing('one'), {
+  const { page, seen, frames, start, close } = await open(CAMERA.playing('one'), {
     ...devices['Pixel 7'],
     colorScheme: 'dark',
   });
   const overflow = () => page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
   expect(await overflow()).toBeLessThanOrEqual(0);
   await start();
-  await posts(2);
-  const [first, second] = seen.posts;
+  await frames(2);
+  const [first, second] = seen.frames;
   expect(second.at - first.at).toBeGreaterThan(2500);
   expect(jpegSize(first.body)).toEqual({ width: 112, height: 112 });
   expect(first.body.length).toBeLessThan(3500); // quality 0.85 gives about 4,100
-  await expectShown(page, seen.posts);
+  await expectShown(page, seen.frames);
   expect(await overflow()).toBeLessThanOrEqual(0);
   expect(await violations(page)).toEqual([]);
   expect(seen.errors).toEqual([]);

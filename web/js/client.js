@@ -28,6 +28,14 @@ export class ServerError extends Error {
   }
 }
 
+/** A frame that was passed over for a newer one. Nothing is wrong, and nobody need be told. */
+export class Skipped extends Error {
+  constructor() {
+    super('A newer frame takes the place of this one.');
+    this.name = 'Skipped';
+  }
+}
+
 /**
  * The Retry-After header, which is either seconds or a date.
  * @param {string | null} value
@@ -54,6 +62,9 @@ export function errorKind(status) {
  * @returns {answer is Prediction}
  */
 export function isPrediction(answer) {
+  const { warnings = [] } = answer?.quality ?? {};
+  if (!Number.isFinite(answer?.processing_time_ms) || !Array.isArray(warnings)) return false;
+  if (!warnings.every((warning) => typeof warning === 'string')) return false;
   return STATES.every(({ name }) => {
     const score = answer?.predictions?.[name];
     return (
@@ -72,23 +83,49 @@ export function randomSessionId() {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
+/**
+ * What a problem object (RFC 9457) says; anything may come from a proxy.
+ * @param {any} problem
+ * @param {{status?: number, retryAfterMs?: number}} [known] from elsewhere
+ */
+export function problemError(problem, known = {}) {
+  const status = known.status ?? (Number.isInteger(problem?.status) ? problem.status : 500);
+  const detail = typeof problem?.detail === 'string' ? problem.detail.replace(/\.$/, '') : '';
+  return new ServerError(errorKind(status), { ...known, status, detail });
+}
+
 /** @param {Response} response @returns {Promise<ServerError>} */
 async function problemOf(response) {
-  const problem = await response.json().catch(() => null); // problem+json, or anything from a proxy
-  return new ServerError(errorKind(response.status), {
+  return problemError(await response.json().catch(() => null), {
     status: response.status,
     retryAfterMs: retryAfterMs(response.headers.get('retry-after'), Date.now()),
-    detail: typeof problem?.detail === 'string' ? problem.detail.replace(/\.$/, '') : '',
   });
 }
 
+/** @param {string} sessionId @param {string} [base] @returns {Promise<boolean>} whether the server confirmed it */
+export async function forgetSession(sessionId, base = '') {
+  try {
+    const response = await fetch(`${base}/v1/sessions/${sessionId}`, {
+      method: 'DELETE',
+      credentials: 'same-origin',
+      keepalive: true, // outlives the page
+    });
+    return response.ok;
+  } catch {
+    return false;
+  }
+}
+
 /**
- * One post per face. The session exists on the server from the first post until forget().
+ * One post per frame, one at a time per face. The session exists on the server from the first post
+ * until forget().
  * @param {{sessionId: string, base?: string, timeoutMs?: number}} options
  * @returns {PredictClient}
  */
 export function createRestClient({ sessionId, base = '', timeoutMs = TIMEOUT_MS }) {
   const closed = new AbortController();
+  /** Faces whose answer is awaited. @type {Set<number>} */
+  const awaited = new Set();
   let posted = false;
 
   /** @param {ArrayBuffer} jpeg @param {number} faceId @param {AbortSignal} signal */
@@ -113,8 +150,15 @@ export function createRestClient({ sessionId, base = '', timeoutMs = TIMEOUT_MS 
   }
 
   return {
+    way: 'posts',
+
+    free(faceId) {
+      return !awaited.has(faceId);
+    },
+
     async predict(jpeg, faceId) {
       closed.signal.throwIfAborted();
+      awaited.add(faceId);
       const ended = new AbortController();
       const end = () => ended.abort();
       closed.signal.addEventListener('abort', end);
@@ -128,6 +172,7 @@ export function createRestClient({ sessionId, base = '', timeoutMs = TIMEOUT_MS 
         throw new ServerError(error instanceof SyntaxError ? 'failed' : 'unreachable');
       } finally {
         clearTimeout(timer);
+        awaited.delete(faceId);
         closed.signal.removeEventListener('abort', end);
       }
     },
@@ -137,17 +182,7 @@ export function createRestClient({ sessionId, base = '', timeoutMs = TIMEOUT_MS 
     },
 
     async forget() {
-      if (!posted) return true; // the server never heard of it
-      try {
-        const response = await fetch(`${base}/v1/sessions/${sessionId}`, {
-          method: 'DELETE',
-          credentials: 'same-origin',
-          keepalive: true, // outlives the page
-        });
-        return response.ok;
-      } catch {
-        return false;
-      }
+      return posted ? forgetSession(sessionId, base) : true; // else the server never heard of it
     },
   };
 }

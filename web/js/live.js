@@ -4,7 +4,7 @@
 /** @typedef {import('./types.js').Prediction} Prediction */
 /** @typedef {import('./types.js').Track} Track */
 import { chooseFaces } from './choose.js';
-import { ServerError } from './client.js';
+import { ServerError, Skipped } from './client.js';
 import { cropJpeg } from './crop.js';
 import { isSteady, Tracker } from './tracker.js';
 
@@ -18,15 +18,17 @@ const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
  * @typedef {object} LiveEvents
  * @property {(view: {frame: {width: number, height: number}, seen: Track[], scored: Track[]}) => void} onLook
  *   five times a second, while the page is visible
- * @property {(id: number, prediction: Prediction, roundTripMs: number) => void} onPrediction
+ * @property {(id: number, prediction: Prediction, times: {takenAt: number, roundTripMs: number}) => void} onPrediction
+ *   takenAt: when the picture was taken, on the clock of performance.now()
  * @property {(error: ServerError, retryInMs: number) => void} onServerError
  * @property {(error: unknown) => void} onBroken the detector failed; the loop has ended
  */
 
 /**
  * Camera to server: looks for faces five times a second, and at the pace sends one crop per face,
- * cut from the very frame that was searched. At most one request per face is in flight; a frame
- * is never sent twice; nothing happens while the page is hidden.
+ * cut from the very frame that was searched. The client says how many may be awaited; a frame is
+ * never sent twice, and one that was passed over is no news; nothing happens while the page is
+ * hidden.
  */
 export class LiveLoop {
   /**
@@ -42,8 +44,6 @@ export class LiveLoop {
   constructor(parts) {
     this.parts = parts;
     this.tracker = new Tracker({ mirrored: true });
-    /** Faces whose answer is awaited. @type {Set<number>} */
-    this.inFlight = new Set();
     /** @type {number | null} */
     this.chosenId = null;
     this.stopped = false;
@@ -76,7 +76,7 @@ export class LiveLoop {
 
   /** @param {number} now */
   async #look(now) {
-    const { video, detector, everyone, events, pace } = this.parts;
+    const { video, detector, client, everyone, events, pace } = this.parts;
     if (video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) return;
     const { frame, boxes } = await detector.detect(await createImageBitmap(video));
     try {
@@ -85,39 +85,41 @@ export class LiveLoop {
       const scored = chooseFaces(seen.filter(isSteady), { everyone, chosenId: this.chosenId });
       if (!everyone && scored.length) this.chosenId = scored[0].id;
       events.onLook({ frame, seen, scored });
-      const free = scored.filter((track) => !this.inFlight.has(track.id));
+      const free = scored.filter((track) => client.free(track.id));
       if (!free.length || !pace.due(now) || document.hidden) return;
       pace.sent(now);
-      await Promise.all(free.map((track) => this.#send(frame, track)));
+      await Promise.all(free.map((track) => this.#send(frame, track, now)));
     } finally {
       frame.close();
     }
   }
 
-  /** Resolves when the frame is not needed any more, long before the answer. @param {ImageBitmap} frame @param {Track} track */
-  async #send(frame, track) {
+  /**
+   * Resolves when the frame is not needed any more, long before the answer.
+   * @param {ImageBitmap} frame
+   * @param {Track} track
+   * @param {number} takenAt
+   */
+  async #send(frame, track, takenAt) {
     const jpeg = await cropJpeg(frame, track.box, this.parts.quality);
-    if (this.stopped) return;
-    this.inFlight.add(track.id);
-    void this.#await(jpeg, track.id);
+    if (!this.stopped) void this.#await(jpeg, track.id, takenAt);
   }
 
-  /** @param {ArrayBuffer} jpeg @param {number} id */
-  async #await(jpeg, id) {
+  /** @param {ArrayBuffer} jpeg @param {number} id @param {number} takenAt */
+  async #await(jpeg, id, takenAt) {
     const { client, events, pace } = this.parts;
     const sentAt = performance.now();
     try {
       const prediction = await client.predict(jpeg, id);
       if (this.stopped) return;
       pace.answered(prediction.next_frame_after_ms);
-      events.onPrediction(id, prediction, performance.now() - sentAt);
+      events.onPrediction(id, prediction, { takenAt, roundTripMs: performance.now() - sentAt });
     } catch (error) {
-      if (this.stopped || !(error instanceof ServerError)) return; // closed
+      if (this.stopped || error instanceof Skipped) return;
+      if (!(error instanceof ServerError)) return; // closed
       const failure = { sentAt, retryAfterMs: error.retryAfterMs, random: Math.random() };
       const retryInMs = pace.failed(performance.now(), failure);
       events.onServerError(error, retryInMs);
-    } finally {
-      this.inFlight.delete(id);
     }
   }
 }

@@ -15,6 +15,7 @@ import { drawFaces } from './overlay.js';
 import { Pace, periodFor, qualityFor } from './pace.js';
 import { middleOf, predictStored, readPicture } from './picture.js';
 import { Results } from './results.js';
+import { StreamClient } from './stream_client.js';
 import { Tracker } from './tracker.js';
 
 /** @typedef {'info' | 'good' | 'warn' | 'error'} Tone */
@@ -32,16 +33,24 @@ const still = byId('still', HTMLCanvasElement);
 const overlay = byId('overlay', HTMLCanvasElement);
 const results = new Results();
 
-/** From consent to Stop. The session id is new each time, so that visits cannot be joined. */
+/** From consent to Stop. Has a session id of its own, so that visits cannot be joined. */
 class Visit {
   constructor() {
-    this.client = createRestClient({ sessionId: randomSessionId() });
+    this.sessionId = randomSessionId();
+    /** @type {PredictClient} */
+    this.client = createRestClient({ sessionId: this.sessionId });
     this.everyone = everyoneInput.checked;
     this.ended = false;
     /** What is wrong with the server, until it answers again. */
     this.trouble = '';
     /** @type {(() => void)[]} */
     this.endings = [() => this.client.close()];
+  }
+
+  /** Opens a stream for frames to come. @param {(nextFrameAfterMs: number) => void} onPace */
+  goLive(onPace) {
+    this.client = new StreamClient({ sessionId: this.sessionId, onPace });
+    return this.client;
   }
 
   end() {
@@ -133,11 +142,12 @@ function describe(current, seen, scored) {
 function createLoop(current, loaded) {
   const mobile = isMobile();
   const { connection } = /** @type {any} */ (navigator); // where the browser tells
+  const pace = new Pace(periodFor(mobile, connection));
   const loop = new LiveLoop({
     video,
     detector: loaded,
-    client: current.client,
-    pace: new Pace(periodFor(mobile, connection)),
+    client: current.goLive((nextFrameAfterMs) => pace.asked(nextFrameAfterMs)),
+    pace,
     quality: qualityFor(mobile),
     everyone: current.everyone,
     events: {
@@ -146,13 +156,13 @@ function createLoop(current, loaded) {
         const faces = seen.map((track) => ({ ...track, scored: scored.includes(track) }));
         drawFaces(overlay, frame, faces, true);
         results.keep((id) => loop.follows(id));
-        results.tick();
+        results.tick(current.client.way);
         // A face that was missed in a frame or two is no news.
         if (seen.length || !loop.tracker.tracks.length) describe(current, seen, scored);
       },
-      onPrediction(id, prediction, roundTripMs) {
+      onPrediction(id, prediction, times) {
         current.trouble = '';
-        if (loop.follows(id)) results.show(id, prediction, roundTripMs);
+        if (loop.follows(id)) results.show(id, prediction, times);
       },
       onServerError(error, retryInMs) {
         current.trouble = serverText(error, retryInMs);
@@ -227,7 +237,7 @@ async function scorePicture(current, bitmap) {
       const sentAt = performance.now();
       const prediction = await predictStored(current.client, jpeg, track.id);
       if (current.ended) return;
-      results.show(track.id, prediction, performance.now() - sentAt);
+      results.show(track.id, prediction, { takenAt: sentAt, roundTripMs: performance.now() - sentAt });
     }
     if (guessed) return say(`${DETECTOR_TEXT} The middle of the picture was used instead.`, 'warn');
     return describe(current, seen, scored);

@@ -1,6 +1,7 @@
 // @ts-check
 // What the page says when something is not as it should be: plain words, and what to do.
 /** @typedef {import('./client.js').ServerError} ServerError */
+/** @typedef {import('./types.js').Way} Way */
 
 /** @type {Record<string, string>} */
 const QUALITY = {
@@ -34,6 +35,20 @@ export function cameraText(error) {
     default:
       return 'The camera could not be started. Try again, or try a picture.';
   }
+}
+
+/** @type {Record<Way, string>} */
+const WAYS = { stream: 'Live stream', posts: 'Single posts', waiting: 'Connecting' };
+
+/**
+ * How the page speaks with the server, and how old what it shows is.
+ * @param {Way} way
+ * @param {number | null} ageMs null: nothing is shown yet
+ */
+export function wayText(way, ageMs) {
+  if (ageMs === null) return WAYS[way];
+  const age = ageMs < 1000 ? 'less than 1' : Math.floor(ageMs / 1000);
+  return `${WAYS[way]} · picture ${age} s old`;
 }
 
 export const DETECTOR_TEXT =

@@ -3,6 +3,7 @@
 
 const FIRST_BACKOFF_MS = 2_000;
 const LONGEST_BACKOFF_MS = 30_000;
+const LONGEST_PERIOD_MS = 60_000; // whatever the server asks for
 
 /**
  * One pace for all faces of a session: the load of the server is what it follows.
@@ -12,6 +13,8 @@ export class Pace {
   constructor(periodMs) {
     this.periodMs = periodMs;
     this.askedMs = 0;
+    /** When the newest frame was due: what the period counts from. */
+    this.lastAt = -Infinity;
     this.nextAt = -Infinity;
     this.backoffMs = 0;
     this.failedAt = -Infinity;
@@ -28,18 +31,28 @@ export class Pace {
    * @param {number} now
    */
   sent(now) {
-    const period = Math.max(this.periodMs, this.askedMs);
-    const late = now - this.nextAt;
-    this.nextAt = (late < period / 2 ? this.nextAt : now) + period;
+    const period = this.#period();
+    this.lastAt = now - this.nextAt < period / 2 ? this.nextAt : now;
+    this.nextAt = this.lastAt + period;
   }
 
-  /** @param {number} nextFrameAfterMs as the answer says */
+  /**
+   * The server says how much it can take. Counts for the newest frame already.
+   * @param {number} nextFrameAfterMs
+   */
+  asked(nextFrameAfterMs) {
+    this.askedMs = Number.isFinite(nextFrameAfterMs) ? Math.min(nextFrameAfterMs, LONGEST_PERIOD_MS) : 0;
+    this.nextAt = Math.max(this.nextAt, this.lastAt + this.#period());
+  }
+
+  /** A frame was answered: whatever was wrong is over. @param {number} nextFrameAfterMs as the answer says */
   answered(nextFrameAfterMs) {
-    const before = Math.max(this.periodMs, this.askedMs);
-    this.askedMs = Number.isFinite(nextFrameAfterMs) ? nextFrameAfterMs : 0;
-    // The frame that was just answered was scheduled with the old period.
-    this.nextAt += Math.max(0, Math.max(this.periodMs, this.askedMs) - before);
+    this.asked(nextFrameAfterMs);
     this.backoffMs = 0;
+  }
+
+  #period() {
+    return Math.max(this.periodMs, this.askedMs);
   }
 
   /**

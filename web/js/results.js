@@ -1,9 +1,11 @@
 // @ts-check
 /** @typedef {import('./types.js').Prediction} Prediction */
+/** @typedef {import('./types.js').Way} Way */
 import { percent, STATES } from './affect.js';
 import { byId, setText } from './dom.js';
 import { People } from './gauges.js';
 import { History } from './history.js';
+import { wayText } from './messages.js';
 import { Timeline } from './timeline.js';
 
 /** How an answer came about, in a few words. @param {Prediction} prediction @param {number} roundTripMs */
@@ -31,11 +33,19 @@ export class Results {
     this.whose = byId('timeline-whose', HTMLElement);
     this.waiting = byId('waiting', HTMLElement);
     this.origin = byId('origin', HTMLElement);
+    this.way = byId('way', HTMLElement);
     this.demo = byId('demo', HTMLElement);
+    /** When the newest picture with an answer was taken. */
+    this.takenAt = 0;
   }
 
-  /** @param {number} id @param {Prediction} prediction @param {number} roundTripMs */
-  show(id, prediction, roundTripMs) {
+  /**
+   * @param {number} id
+   * @param {Prediction} prediction
+   * @param {{takenAt: number, roundTripMs: number}} times
+   */
+  show(id, prediction, { takenAt, roundTripMs }) {
+    this.takenAt = Math.max(this.takenAt, takenAt);
     const history = this.histories.get(id) ?? new History();
     this.histories.set(id, history);
     history.add(
@@ -55,9 +65,12 @@ export class Results {
     this.people.keep(isThere);
   }
 
-  /** Lets the timeline glide on. */
-  tick() {
-    this.timeline.move(performance.now() / 1000);
+  /** Time goes on: for the timeline, and for the age of what is shown. @param {Way} way */
+  tick(way) {
+    const now = performance.now();
+    this.timeline.move(now / 1000);
+    this.way.dataset.way = way;
+    setText(this.way, wayText(way, this.histories.size ? now - this.takenAt : null));
   }
 
   /** Forgets everything. */
@@ -66,5 +79,7 @@ export class Results {
     this.waiting.hidden = false;
     this.demo.hidden = true;
     setText(this.origin, '');
+    setText(this.way, '');
+    this.takenAt = 0;
   }
 }

@@ -1,4 +1,5 @@
 // Shapes that several modules share. The prediction is what POST /v1/predict answers.
+import type { ServerError } from './client.js';
 
 export type StateName = 'Boredom' | 'Engagement' | 'Confusion' | 'Frustration';
 
@@ -27,10 +28,21 @@ export interface Prediction {
   request_id: string;
 }
 
-/** How frames reach the server. A stream can take the place of single posts behind this shape. */
+/** How the frames of a client travel just now. `waiting`: a stream is being opened. */
+export type Way = 'stream' | 'posts' | 'waiting';
+
+/** How frames reach the server: by single posts (client.js), or over a stream (stream_client.js). */
 export interface PredictClient {
+  readonly way: Way;
   /**
-   * One face, one answer. Rejects with a ServerError, or with an AbortError once closed.
+   * Whether a frame of this face may be sent now. False while so many are awaited that one more
+   * would only wait, here or there: send the next look's frame instead.
+   */
+  free(faceId: number): boolean;
+  /**
+   * One frame, one answer. Rejects with a ServerError, with Skipped when the frame was passed over
+   * (that is no trouble: a newer one follows), or with an AbortError once closed. Answers of one
+   * face never go back in time.
    * @param jpeg a JPEG file
    * @param faceId 0 to 63, stable while the same face is in view
    */
@@ -43,6 +55,19 @@ export interface PredictClient {
    */
   forget(): Promise<boolean>;
 }
+
+/** What stream_messages.js reads from a text of the server. */
+export type StreamMessage =
+  | { type: 'ready'; nextFrameAfterMs: number; maxUnanswered: number }
+  | { type: 'prediction'; id: number; prediction: Prediction }
+  | { type: 'superseded'; id: number }
+  /** id is null when the error is not about a frame. */
+  | { type: 'error'; id: number | null; error: ServerError }
+  | { type: 'draining'; reconnectAfterMs: number }
+  /** Sound, and nothing this page needs. */
+  | { type: 'other' }
+  /** Not what was agreed upon. */
+  | { type: 'broken' };
 
 /** A face's rectangle in pixels of its frame. */
 export interface Box {

@@ -53,6 +53,9 @@ test('a prediction must have all four states in full', () => {
       assert.equal(isPrediction(answer), false);
     }
   }
+  for (const change of [{ quality: { warnings: 'x' } }, { quality: { warnings: [1] } }, { processing_time_ms: '1' }]) {
+    assert.equal(isPrediction(prediction(change)), false);
+  }
   for (const nothing of [null, undefined, 1, 'x', {}, []]) assert.equal(isPrediction(nothing), false);
 });
 
@@ -71,6 +74,16 @@ test('a frame is posted as a JPEG with session and face', async () => {
   assert.deepEqual(calls[0].headers, {
     'content-type': 'image/jpeg', 'x-session-id': 'abc', 'x-face-id': '7',
   });
+});
+
+test('a face whose answer is awaited is not free', async () => {
+  answerWith(ok());
+  const posting = client();
+  const pending = posting.predict(jpeg, 1);
+  assert.deepEqual([posting.free(1), posting.free(2)], [false, true]);
+  await pending;
+  assert.equal(posting.free(1), true);
+  assert.equal(posting.way, 'posts');
 });
 
 test('an error carries kind, status, detail and the wait that was asked for', async () => {

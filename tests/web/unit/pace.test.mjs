@@ -29,6 +29,24 @@ test('the server may ask for a longer period, never for a shorter one', () => {
   assert.equal(sendFor(eager, 20_200, () => eager.answered(100)).length, 11);
 });
 
+test('what the server asks for before any answer counts, and never holds the first frame back', () => {
+  const pace = new Pace(2000);
+  pace.asked(5000);
+  assert.ok(pace.due(0));
+  pace.sent(0);
+  assert.equal(pace.due(4900), false);
+  assert.ok(pace.due(5000));
+});
+
+test('answers that ask for this and that do not add up, and none stops the page for good', () => {
+  const pace = new Pace(2000);
+  pace.sent(0);
+  for (const ms of [5000, 2000, 5000, 2000, 5000]) pace.answered(ms);
+  assert.equal(pace.nextAt, 5000);
+  pace.answered(1e12);
+  assert.equal(pace.nextAt, 60_000);
+});
+
 test('after a pause frames do not come in a burst', () => {
   const pace = new Pace(2000);
   pace.sent(0);
