@@ -92,6 +92,8 @@ test('only a server that sends us away is told about, and until a stream is ther
   assert.deepEqual([transport.meanwhile, transport.trouble.kind], ['tell', 'busy']);
   transport.ended('sign-in', 0);
   assert.equal(transport.trouble.kind, 'sign-in');
+  transport.ready();
+  assert.deepEqual([transport.meanwhile, transport.trouble], ['wait', null]);
   transport.ended('refused', 0);
   assert.deepEqual([transport.meanwhile, transport.trouble], ['post', null]);
 });
@@ -311,6 +313,29 @@ test('a lost stream: its frames are skipped, never sent again, and a new one is 
   assert.deepEqual(sockets[1].frames, [{ type: 'frame', id: 3, face_id: 1 }]);
 });
 
+test('a stream that is lost now and then is waited for each time, as long as it is of use', async () => {
+  const { client } = readyClient();
+  for (let i = 1; i <= 5; i++) {
+    const pending = client.predict(jpeg, 1);
+    sockets.at(-1).say(answer(i));
+    await pending;
+    sockets.at(-1).end(1012);
+    assert.equal(client.way, 'waiting');
+    mock.timers.tick(500);
+    sockets.at(-1).ready();
+  }
+  assert.deepEqual([sockets.length, posts], [6, []]);
+});
+
+test('a sign-in that runs out under way is told; other trouble of the session is not one of a frame', async () => {
+  const { client, socket } = readyClient();
+  const pending = client.predict(jpeg, 1);
+  socket.say({ type: 'error', problem: { status: 400 } });
+  assert.equal(client.way, 'stream');
+  socket.say({ type: 'error', problem: { status: 401 } });
+  await assert.rejects(pending, kind('sign-in'));
+});
+
 test('a draining server: a new socket takes the next frames, the old one still answers, then ends', async () => {
   const { client, socket: old } = readyClient();
   const owed = client.predict(jpeg, 1);
@@ -333,15 +358,21 @@ test('a draining server: a new socket takes the next frames, the old one still a
   await next;
   mock.timers.tick(60_000);
   assert.equal(sockets.length, 2);
+  sockets[1].say({ type: 'draining', reconnect_after_ms: 2000 }); // the next one, later
+  mock.timers.tick(2250);
+  assert.equal(sockets.length, 3);
 });
 
 test('a server that drains and is gone before the new socket is there does no harm', () => {
   const { client, socket } = readyClient();
   socket.say({ type: 'draining', reconnect_after_ms: 1000 });
-  socket.say({ type: 'draining', reconnect_after_ms: 1000 });
+  mock.timers.tick(100);
+  socket.say({ type: 'draining', reconnect_after_ms: 1000 }); // again: no delay
   socket.end(1012);
   assert.equal(client.way, 'waiting');
-  mock.timers.tick(1125);
+  mock.timers.tick(1000);
+  assert.equal(sockets.length, 1); // not before the server says so
+  mock.timers.tick(25);
   assert.equal(sockets.length, 2);
   sockets[1].ready();
   assert.equal(client.way, 'stream');
@@ -391,6 +422,8 @@ test('garbage is passed over; three in a row, and posts take its place', async (
   for (let i = 0; i < 3; i++) socket.say('<html>');
   await assert.rejects(lost, skipped);
   assert.deepEqual([client.way, socket.closed], ['posts', true]);
+  socket.say({ type: 'ready' }); // was on its way
+  assert.equal(client.way, 'posts');
 });
 
 test('when posts get through again, the stream is tried at once', async () => {
@@ -404,6 +437,33 @@ test('when posts get through again, the stream is tried at once', async () => {
   };
   await assert.rejects(client.predict(jpeg, 1), kind('unreachable'));
   globalThis.fetch = answering;
+  await client.predict(jpeg, 1);
+  mock.timers.tick(500);
+  assert.equal(sockets.length, 3);
+  await client.predict(jpeg, 1); // while that one is being opened, and nothing is new
+  mock.timers.tick(1000);
+  assert.equal(sockets.length, 3);
+  sockets[2].end(1006);
+  await client.predict(jpeg, 1);
+  mock.timers.tick(7000);
+  assert.equal(sockets.length, 3);
+  mock.timers.tick(500);
+  assert.equal(sockets.length, 4);
+});
+
+test('the server is back while the stream is being opened: one is enough', async () => {
+  const { client, socket } = readyClient();
+  socket.end(1006);
+  mock.timers.tick(500);
+  sockets[1].end(1006);
+  const answering = globalThis.fetch;
+  globalThis.fetch = async () => {
+    throw new TypeError('fetch failed');
+  };
+  await assert.rejects(client.predict(jpeg, 1), kind('unreachable'));
+  globalThis.fetch = answering;
+  mock.timers.tick(7500);
+  assert.equal(sockets.length, 3);
   await client.predict(jpeg, 1);
   mock.timers.tick(500);
   assert.equal(sockets.length, 3);
@@ -422,6 +482,14 @@ test('close ends all and opens nothing more; forget deletes what was streamed', 
   assert.equal(sockets.length, 1);
   assert.equal(await client.forget(), true);
   assert.deepEqual(posts.map(({ method, url, keepalive }) => [method, url, keepalive]), [['DELETE', '/v1/sessions/abc', true]]);
+});
+
+test('nothing is opened after close, also when a stream was just lost', () => {
+  const { client, socket } = readyClient();
+  socket.end(1006);
+  client.close();
+  mock.timers.tick(120_000);
+  assert.equal(sockets.length, 1);
 });
 
 test('a stream that carried nothing leaves nothing to forget', async () => {
