@@ -46,8 +46,8 @@ async function expectShown(page, frames) {
   }).toPass({ timeout: 6000 });
 }
 
-test('a face: consent first, then 112x112 JPEGs at the pace, and the answers on the gauges', async () => {
-  const { page, seen, frames, start, stop, close } = await open(CAMERA.playing('one'));
+test('a face: consent first, then 112x112 JPEGs on a stream at the pace, and the answers on the gauges', async () => {
+  const { page, seen, frames, start, stop, way, close } = await open(CAMERA.playing('one'));
   await expect(page.getByText('Article 5(1)(f)')).toBeVisible();
   await expect(page.getByText('Images are not kept')).toBeVisible();
   await expect(page.getByText('It measures nobody.')).toBeVisible();
@@ -60,7 +60,10 @@ test('a face: consent first, then 112x112 JPEGs at the pace, and the answers on 
   const mean = gaps.reduce((sum, gap) => sum + gap, 0) / gaps.length;
   expect(mean).toBeGreaterThan(1700);
   expect(mean).toBeLessThan(2800);
-  for (const { body, session, face, answer } of seen.frames) {
+  expect(seen.streams).toHaveLength(1);
+  expect(seen.streams[0].starts).toMatchObject([{ session_id: seen.frames[0].session, forget_on_close: true }]);
+  for (const { way: sentBy, body, session, face, answer } of seen.frames) {
+    expect(sentBy).toBe('stream');
     expect(jpegSize(body)).toEqual({ width: 112, height: 112 });
     expect(session).toMatch(/^[0-9a-f]{32}$/);
     expect(face).toBe(1);
@@ -71,6 +74,7 @@ test('a face: consent first, then 112x112 JPEGs at the pace, and the answers on 
   await expectShown(page, seen.frames);
   const { demo } = await seen.frames[0].answer;
   await expect(page.getByText('Demo model.')).toBeVisible({ visible: demo });
+  await expect(way()).toContainText(/^Live stream · picture (less than 1|\d) s old$/);
   await expect(page.getByText(/server \d+\.\d ms · there and back \d+ ms/)).toBeVisible();
   const rows = page.getByRole('table').getByRole('row');
   expect(await rows.count()).toBeGreaterThan(4); // a header, and a row for each answer
@@ -85,6 +89,7 @@ test('a face: consent first, then 112x112 JPEGs at the pace, and the answers on 
   expect(forgotten.url()).toContain(`/v1/sessions/${seen.frames[0].session}`);
   await expect(page.getByRole('status')).toHaveText('Stopped. The camera is off.');
   expect(await page.evaluate(() => document.querySelector('video').srcObject)).toBeNull();
+  await expect.poll(() => seen.streams[0].closed).toBe(true);
   const before = seen.frames.length;
   await page.waitForTimeout(2500);
   expect(seen.frames.length).toBe(before);
