@@ -31,19 +31,29 @@ function expectSound(answer) {
   }
 }
 
+/** What the gauges show, read at one moment. */
+const readGauges = (page) =>
+  page.evaluate(() =>
+    Object.fromEntries(
+      [...document.querySelectorAll('[data-state]')].map((gauge) => {
+        const level = gauge.querySelector('[role=meter]').getAttribute('aria-valuenow');
+        const [sure, expected] = gauge.querySelectorAll('.numbers span');
+        const texts = [gauge.querySelector('.level'), sure, expected].map(({ textContent }) => textContent);
+        return [gauge.dataset.state, [level, ...texts]];
+      }),
+    ),
+  );
+
 /** The gauges show the numbers of the newest answer. */
 async function expectShown(page, frames) {
   await expect(async () => {
     const { predictions } = await frames.at(-1).answer;
-    for (const state of STATES) {
+    const expected = STATES.map((state) => {
       const { level, confidence, expected_level } = predictions[state];
-      const gauge = page.locator(`[data-state="${state}"]`);
-      await expect(page.getByRole('meter', { name: state })).toHaveAttribute('aria-valuenow', `${level}`, { timeout: 1 });
-      await expect(gauge).toContainText(LEVELS[level], { timeout: 1 });
-      await expect(gauge).toContainText(`${Math.round(confidence * 100)} % sure`, { timeout: 1 });
-      await expect(gauge).toContainText(`expected ${expected_level.toFixed(1)}`, { timeout: 1 });
-    }
-  }).toPass({ timeout: 6000 });
+      return [state, [`${level}`, LEVELS[level], `${Math.round(confidence * 100)} % sure`, `expected ${expected_level.toFixed(1)}`]];
+    });
+    expect(await readGauges(page)).toEqual(Object.fromEntries(expected));
+  }).toPass({ timeout: 8000 });
 }
 
 test('a face: consent first, then 112x112 JPEGs on a stream at the pace, and the answers on the gauges', async () => {

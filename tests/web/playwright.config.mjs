@@ -1,6 +1,7 @@
 import { defineConfig } from '@playwright/test';
 
-// One at a time: the tests measure periods, and each runs a detector on the CPU.
+// Two at a time: they mostly wait for the next frame. Not more: they measure periods, and each runs a
+// detector on the CPU.
 export default defineConfig({
   testDir: '.',
   testMatch: '*.spec.mjs',

@@ -1,5 +1,5 @@
 // The page on a stream, and how it takes what can go wrong with one. The development server plays
-// the faults; page.spec.mjs and gateway.spec.mjs show the stream of the real one.
+// the faults; page.spec.mjs and gateway.spec.mjs show the stream of the real server.
 import { expect, test } from '@playwright/test';
 import { CAMERA, closeBrowsers, openPage } from './browser.mjs';
 import { prediction, startDevServer } from './dev_server.mjs';
@@ -93,8 +93,8 @@ test('a draining server: a new socket takes over, and nobody notices', async () 
   await close();
 });
 
-test('a lost connection comes back unnoticed; a killed server is told in plain words until it is back', async () => {
-  const { page, seen, said, status, way, close } = await startLive();
+test('a lost connection comes back by itself, and nobody notices', async () => {
+  const { seen, said, close } = await startLive();
   await arrived(1);
   server.streams[0].lose();
   await arrived(2);
@@ -102,14 +102,6 @@ test('a lost connection comes back unnoticed; a killed server is told in plain w
   expect(server.log.frames.map((frame) => frame.way)).toEqual(['stream', 'stream']);
   expect(said.filter((text) => TROUBLE.test(text))).toEqual([]);
   expect(seen.errors).toEqual([]);
-
-  const { port } = new URL(server.url);
-  await server.close();
-  await expect(status()).toContainText('The server cannot be reached. Trying again in', { timeout: 15_000 });
-  server = await startDevServer(Number(port));
-  await expect(way()).toContainText('Live stream', { timeout: 20_000 });
-  await expect(status()).toHaveText('Looking at one face.');
-  await expect(page.getByRole('meter', { name: 'Engagement' })).toBeVisible();
   await close();
 });
 
