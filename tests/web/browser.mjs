@@ -134,7 +134,7 @@ export async function openPage(url, camera, context = {}) {
     status: () => page.getByRole('status'),
     faceIds: () => [...new Set(seen.frames.map(({ face }) => face))].sort(),
     /** Waits until so many frames were sent. */
-    frames: (count, timeout = 20_000) =>
+    frames: (count, timeout = 30_000) =>
       expect.poll(() => seen.frames.length, { timeout }).toBeGreaterThanOrEqual(count),
     /** Which way the page says it speaks. */
     way: () => page.locator('#way'),
