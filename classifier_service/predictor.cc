@@ -29,9 +29,11 @@ v1::PredictResult CarryOver(v1::EmbedResult& result) {
   return carried;
 }
 
-v1::PredictResult Failed(uint64_t frame_id, const absl::Status& status) {
+// The embedding came, and yet there is no answer.
+v1::PredictResult Failed(const v1::EmbedResult& embedded, const absl::Status& status) {
   v1::PredictResult result;
-  result.set_frame_id(frame_id);
+  result.set_frame_id(embedded.frame_id());
+  result.set_next_frame_after_ms(embedded.next_frame_after_ms());
   ToProtoStatus(status, result.mutable_status());
   return result;
 }
@@ -74,10 +76,9 @@ uint64_t Predictor::Submit(v1::Frame frame, Done done) {
           done(CarryOver(result));
           return;
         }
-        const uint64_t id = result.frame_id();
         auto shared = std::make_shared<v1::EmbedResult>(std::move(result));
         if (!workers_.Submit([this, shared, done] { Classified(std::move(*shared), done); })) {
-          done(Failed(id, Error(Reason::kQueueFull, "the heads cannot keep up")));
+          done(Failed(*shared, Error(Reason::kQueueFull, "the heads cannot keep up")));
         }
       });
 }
@@ -86,13 +87,13 @@ void Predictor::Classified(v1::EmbedResult result, const Done& done) {
   const auto start = std::chrono::steady_clock::now();
   absl::Status fits = CheckEmbedding(result.embedding());
   if (!fits.ok()) {
-    done(Failed(result.frame_id(), fits));
+    done(Failed(result, fits));
     return;
   }
   const auto values = EmbeddingValues(result.embedding(), bank_.input_dim());
   if (!values.ok()) {
     LogError("the heads refused an embedding", {{"error", values.status().ToString()}});
-    done(Failed(result.frame_id(), Error(Reason::kInternal, values.status().ToString())));
+    done(Failed(result, Error(Reason::kInternal, values.status().ToString())));
     return;
   }
   v1::PredictResult answer = CarryOver(result);
@@ -175,6 +176,7 @@ v1::Load Predictor::MakeLoad() {
   const PoolState state = embeddings_.State();
   v1::Load load;
   load.set_queue_wait_ms(static_cast<uint32_t>(state.queue_wait.count()));
+  load.set_next_frame_after_ms(static_cast<uint32_t>(state.next_frame_after.count()));
   load.set_window_frames(static_cast<uint32_t>(options_.window_frames));
   load.set_shared_cache(state.shared_cache);
   return load;

@@ -2,7 +2,6 @@
 
 #include <atomic>
 #include <optional>
-#include <thread>
 #include <utility>
 
 #include "classifier_service/embedding_client.h"
@@ -13,6 +12,7 @@
 #include "common/affect/affect.h"
 #include "common/log/log.h"
 #include "common/observe/trace.h"
+#include "common/rpc/load_teller.h"
 #include "common/rpc/server_host.h"
 #include "common/sync/mutex.h"
 #include "fmt/format.h"
@@ -20,8 +20,6 @@
 
 namespace emotion::classifier {
 namespace {
-
-constexpr std::chrono::seconds kLoadPeriod{1};
 
 void LogHeads(const heads::HeadBank& bank) {
   for (const heads::HeadInfo& info : bank.infos()) {
@@ -74,7 +72,10 @@ class ClassifierServer::Impl {
     host_ = *std::move(host);
     host_->SetServing(true);
     ready_ = true;
-    teller_ = std::jthread([this](const std::stop_token& stop) { TellLoad(stop); });
+    // Streams learn the state of the encoders behind us, for pace and health.
+    teller_ = std::make_unique<LoadTeller>(
+        [this] { return predictor_.MakeLoad(); },
+        [this](const v1::Load& load) { service_.streams().TellLoad(load); });
     return absl::OkStatus();
   }
 
@@ -92,25 +93,12 @@ class ClassifierServer::Impl {
   void Stop(std::chrono::steady_clock::time_point deadline) {
     if (host_ == nullptr) return;
     ready_ = false;
-    teller_.request_stop();
-    if (teller_.joinable()) teller_.join();
+    if (teller_) teller_->Stop();
     host_->Shutdown(deadline);
     embeddings_.Close();
   }
 
  private:
-  // Streams learn the state of the encoders behind us, for pace and health.
-  void TellLoad(const std::stop_token& stop) {
-    std::mutex mutex;
-    std::condition_variable_any wake;
-    std::unique_lock lock(mutex);
-    while (!wake.wait_for(lock, stop, kLoadPeriod, [&] { return stop.stop_requested(); })) {
-      v1::PredictStreamResponse response;
-      *response.mutable_load() = predictor_.MakeLoad();
-      service_.streams().Broadcast(response);
-    }
-  }
-
   void TellModelChanged() {
     if (!ready_) return;  // no stream yet, and the service may not be made yet
     v1::PredictStreamResponse response;
@@ -127,7 +115,7 @@ class ClassifierServer::Impl {
   Predictor predictor_;
   Service service_;
   std::unique_ptr<ServerHost> host_;
-  std::jthread teller_;  // last: it uses all of the above
+  std::unique_ptr<LoadTeller> teller_;  // last: it uses all of the above
 };
 
 absl::StatusOr<std::unique_ptr<ClassifierServer>> ClassifierServer::Start(

@@ -85,6 +85,7 @@ v1::Load EmbedBackend::MakeLoad() {
     const QueueLoad now = pipeline->Load();
     load.set_queue_frames(static_cast<uint32_t>(now.frames));
     load.set_queue_wait_ms(ToUint32(now.wait));
+    load.set_next_frame_after_ms(ToUint32(now.next_frame_after));
   }
   return load;
 }

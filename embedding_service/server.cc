@@ -1,8 +1,6 @@
 #include "embedding_service/server.h"
 
 #include <atomic>
-#include <condition_variable>
-#include <mutex>
 #include <string>
 #include <thread>
 #include <utility>
@@ -12,6 +10,7 @@
 #include "common/hash/sha256.h"
 #include "common/log/log.h"
 #include "common/observe/trace.h"
+#include "common/rpc/load_teller.h"
 #include "common/rpc/server_host.h"
 #include "common/sync/mutex.h"
 #include "embedding_service/cache/local_cache.h"
@@ -23,7 +22,6 @@
 namespace emotion::embedding {
 namespace {
 
-constexpr std::chrono::milliseconds kLoadPeriod{500};
 constexpr vision::ImageSize kHeadsInput = {112, 112};
 constexpr int64_t kDecodeBytesPerThread = int64_t{64} << 20;
 
@@ -105,7 +103,10 @@ class EmbeddingServer::Impl {
     if (!host.ok()) return host.status();
     host_ = *std::move(host);
     loading_ = std::thread([this] { Load(); });
-    teller_ = std::jthread([this](const std::stop_token& stop) { TellLoad(stop); });
+    // For routing and pace.
+    teller_ = std::make_unique<LoadTeller>(
+        [this] { return backend_.MakeLoad(); },
+        [this](const v1::Load& load) { service_.streams().TellLoad(load); });
     return absl::OkStatus();
   }
 
@@ -134,8 +135,7 @@ class EmbeddingServer::Impl {
   void Stop(std::chrono::steady_clock::time_point deadline) {
     if (host_ == nullptr || !loading_.joinable()) return;
     BeginDrain(std::chrono::milliseconds(0));
-    teller_.request_stop();
-    teller_.join();
+    teller_->Stop();
     if (const auto pipeline = this->pipeline()) pipeline->BeginDrain();
     host_->Shutdown(deadline);
     loading_.join();
@@ -221,22 +221,6 @@ class EmbeddingServer::Impl {
     }
   }
 
-  // Streams learn how long the queue is, for routing and pace.
-  void TellLoad(const std::stop_token& stop) {
-    std::mutex mutex;
-    std::condition_variable_any wake;
-    std::unique_lock lock(mutex);
-    std::string last;
-    while (!wake.wait_for(lock, stop, kLoadPeriod, [&] { return stop.stop_requested(); })) {
-      v1::EmbedStreamResponse response;
-      *response.mutable_load() = backend_.MakeLoad();
-      std::string now = response.SerializeAsString();
-      if (now == last) continue;
-      last = std::move(now);
-      service_.streams().Broadcast(response);
-    }
-  }
-
   const EmbeddingOptions options_;
   const Deps deps_;
   LocalCache cache_;
@@ -250,7 +234,7 @@ class EmbeddingServer::Impl {
 
   std::unique_ptr<ServerHost> host_;
   std::thread loading_;
-  std::jthread teller_;  // last: they use all of the above
+  std::unique_ptr<LoadTeller> teller_;  // last: they use all of the above
 };
 
 absl::StatusOr<std::unique_ptr<EmbeddingServer>> EmbeddingServer::Start(

@@ -42,7 +42,7 @@ void LiveClassifier::Look() {
 LiveState LiveClassifier::State() {
   const PoolState pool = client_.State();
   LiveState state{
-      .model = ModelOf(pool), .demo = std::nullopt, .next_frame_after = pool.queue_wait};
+      .model = ModelOf(pool), .demo = std::nullopt, .next_frame_after = pool.next_frame_after};
   MutexLock lock(mutex_);
   if (!state.model.empty() && state.model == known_model_) state.demo = known_demo_;
   return state;

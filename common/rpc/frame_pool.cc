@@ -13,8 +13,8 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr int kMostCrashes = 2;
-// A frame whose replica broke off waits so long for another, or for the same one to come back.
-constexpr milliseconds kResendGrace{1000};
+// Live frames leave this part of every window free: they wait, others are refused.
+constexpr size_t kShareOfThoseWhoDoNotWait = 16;
 constexpr milliseconds kRetryDelay{1000};
 // A replica that fails so many frames in a row is left alone for a while.
 constexpr int kFailuresToEject = 5;
@@ -48,20 +48,23 @@ uint64_t FramePool<Hop>::Impl::Submit(v1::Frame frame, Callback done) {
     closed = closed_;
     Ticket& ticket = tickets_[id];
     ticket.frame = std::move(frame);
+    ticket.lane =
+        LaneOf(ticket.frame.session_key(), ticket.frame.face_id(), ticket.frame.sequence());
     ticket.done = std::move(done);
     ticket.deadline = now + timeout;
     if (closed) {
       Fail(id, Error(Reason::kDraining, "this process is stopping"), effects);
     } else {
       ticket.timer = timers_.At(ticket.deadline, [this, id] { Expire(id); });
+      // Sending may happen here; answers must not be given on this stack.
       Effects answers;
-      Dispatch(id, now < grace_until_ || options_.in_process != nullptr, answers);
-      // Sending may happen here; an answer (the ticket is gone) must not be given on this stack.
-      if (tickets_.contains(id)) {
-        effects = std::move(answers);
-      } else {
-        timers_.Post([answers = std::move(answers)] { Perform(answers); });
+      if (EnterLane(id, ticket.frame.attempt() > 0, answers)) {
+        Effects own;
+        Dispatch(id, now < grace_until_ || options_.in_process != nullptr, own);
+        Effects& where = tickets_.contains(id) ? effects : answers;
+        where.insert(where.end(), own.begin(), own.end());
       }
+      if (!answers.empty()) timers_.Post([answers = std::move(answers)] { Perform(answers); });
     }
   }
   Perform(effects);
@@ -115,8 +118,32 @@ absl::Status FramePool<Hop>::Impl::NoReplica() const {
 }
 
 template <class Hop>
+absl::Status FramePool<Hop>::Impl::WindowsFull() const {
+  const milliseconds wait(std::max<int64_t>(LeastLoad().queue_wait_ms(), 100));
+  return WithRetry(
+      Error(Reason::kQueueFull,
+            fmt::format("all {} services have as many frames as they take", Hop::kName)),
+      wait);
+}
+
+// Null: all windows are full.
+template <class Hop>
+auto FramePool<Hop>::Impl::Choose(const std::vector<std::shared_ptr<Stream>>& streams,
+                                  const Ticket& ticket) -> std::shared_ptr<Stream> {
+  std::vector<Candidate> candidates;
+  for (const auto& stream : streams) {
+    const size_t window = stream->window;
+    candidates.push_back({stream->replica->address_hash, stream->outstanding.size(),
+                          ticket.lane ? window - window / kShareOfThoseWhoDoNotWait : window});
+  }
+  const auto choice = ChooseReplica(candidates, ticket.frame.session_key(), Random());
+  return choice ? streams[*choice] : nullptr;
+}
+
+template <class Hop>
 void FramePool<Hop>::Impl::Dispatch(uint64_t id, bool may_wait, Effects& effects) {
   Ticket& ticket = tickets_.at(id);
+  if (ticket.lane) return LineUp(id, effects);
   const std::vector<std::shared_ptr<Stream>> streams = Usable();
   if (streams.empty()) {
     if (!may_wait) return Fail(id, NoReplica(), effects);
@@ -126,19 +153,9 @@ void FramePool<Hop>::Impl::Dispatch(uint64_t id, bool may_wait, Effects& effects
     timers_.At(until, [this, id] { WaitOver(id); });
     return;
   }
-  std::vector<Candidate> candidates;
-  for (const auto& stream : streams) {
-    candidates.push_back(
-        {stream->replica->address_hash, stream->outstanding.size(), stream->window});
-  }
-  const auto choice = ChooseReplica(candidates, ticket.frame.session_key(), Random());
-  if (!choice) {
-    const milliseconds wait(std::max<int64_t>(CountReplicas().queue_wait.count(), 100));
-    const std::string text =
-        fmt::format("all {} services have as many frames as they take", Hop::kName);
-    return Fail(id, WithRetry(Error(Reason::kQueueFull, text), wait), effects);
-  }
-  Assign(id, ticket, streams[*choice], effects);
+  const auto stream = Choose(streams, ticket);
+  if (!stream) return Fail(id, WindowsFull(), effects);
+  Assign(id, ticket, stream, effects);
 }
 
 template <class Hop>
@@ -164,6 +181,7 @@ void FramePool<Hop>::Impl::DispatchWaiting(Effects& effects) {
     const auto ticket = tickets_.find(id);
     if (ticket != tickets_.end() && !ticket->second.stream) Dispatch(id, true, effects);
   }
+  ServeLine(effects);
 }
 
 template <class Hop>
@@ -201,6 +219,7 @@ void FramePool<Hop>::Impl::Withdraw(uint64_t id, const Ticket& ticket, Effects& 
 template <class Hop>
 void FramePool<Hop>::Impl::Answer(uint64_t id, Result result, Effects& effects) {
   const auto found = tickets_.find(id);
+  LeaveLane(id, found->second);
   Ticket ticket = std::move(found->second);
   tickets_.erase(found);
   timers_.Cancel(ticket.timer);
@@ -213,6 +232,7 @@ template <class Hop>
 void FramePool<Hop>::Impl::Fail(uint64_t id, const absl::Status& status, Effects& effects) {
   Result result;
   ToProtoStatus(status, result.mutable_status());
+  result.set_next_frame_after_ms(LeastLoad().next_frame_after_ms());
   Answer(id, std::move(result), effects);
 }
 
@@ -237,6 +257,7 @@ void FramePool<Hop>::Impl::TakeResult(const std::shared_ptr<Stream>& stream, Res
       Answer(id, std::move(result), effects);
     }
   }
+  ServeLine(effects);
   EndIfDrained(*stream, effects);
 }
 
@@ -254,6 +275,7 @@ void FramePool<Hop>::Impl::Resend(uint64_t id, bool crashed, Effects& effects) {
                 Error(Reason::kFrameRefused, "two replicas broke off while they had this frame"),
                 effects);
   }
+  if (!EnterLane(id, /*sent_again=*/true, effects)) return;
   if (crashed && options_.metrics != nullptr) options_.metrics->Incident(IncidentKind::kResend);
   Dispatch(id, true, effects);
 }

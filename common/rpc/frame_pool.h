@@ -8,11 +8,15 @@
 // has more than 1.25 times the mean outstanding; others go to the less loaded of two at random.
 // Answers: each frame is answered exactly once, with the replica's result or with an error made
 // here: DEADLINE (time is up), NO_REPLICA (none is connected), MODEL_MISMATCH (connected ones do
-// not fit), QUEUE_FULL (all windows are full), FRAME_REFUSED (its replica crashed twice),
-// CANCELLED. A stream that breaks gives its unanswered frames to another replica, once, with
-// attempt + 1; frames answered DRAINING go elsewhere without counting.
+// not fit), QUEUE_FULL (all windows are full), SUPERSEDED (a newer frame of its lane came),
+// FRAME_REFUSED (its replica crashed twice), CANCELLED. A stream that breaks gives its unanswered
+// frames to another replica, once, with attempt + 1; frames answered DRAINING go elsewhere without
+// counting.
 //
-// Newest-frame-wins is not decided here: the pool never drops a frame for another.
+// Live frames (those with a lane, see newest_wins.h) are not refused when all windows are full:
+// they wait, at most one per lane, and go as windows free, in the order in which their lanes began
+// to wait; a newer frame takes the turn of the one that it supersedes. Without a replica they wait
+// a second for one to come back. A sixteenth of each window is left for frames that do not wait.
 #pragma once
 
 #include <chrono>
@@ -58,6 +62,8 @@ struct PoolState {
   emotion::v1::SharedCache shared_cache = emotion::v1::SHARED_CACHE_UNSPECIFIED;  // worst of ready
   std::optional<emotion::v1::Welcome> welcome;  // of a ready replica
   std::chrono::milliseconds queue_wait{0};      // least of the ready replicas
+  // The pace that a live sender should keep; least of the ready replicas.
+  std::chrono::milliseconds next_frame_after{0};
 };
 
 struct FramePoolOptions {
@@ -74,6 +80,9 @@ struct FramePoolOptions {
   std::chrono::milliseconds default_timeout{10000};  // of frames with timeout_ms = 0
   std::chrono::milliseconds start_grace{3000};       // frames wait for a first replica this long
   std::chrono::milliseconds resolve_period{5000};
+  // Live frames that may wait for a window, and the bytes of their images; more are QUEUE_FULL.
+  size_t most_waiting = 4096;
+  size_t most_waiting_bytes = size_t{256} << 20;
   Metrics* metrics = nullptr;  // borrowed; may be absent
 };
 
@@ -96,7 +105,7 @@ class FramePool {
   // Returns a ticket for Cancel.
   uint64_t Submit(emotion::v1::Frame frame, Callback done);
 
-  // Nobody waits for this frame any more. It is still answered: with CANCELLED, or with the result
+  // Nobody wants this frame any more. It is still answered: with CANCELLED, or with the result
   // where that came first. Unknown and answered tickets are ignored.
   void Cancel(uint64_t ticket);
 

@@ -12,6 +12,7 @@
 #include "common/rpc/backoff.h"
 #include "common/rpc/bidi_session.h"
 #include "common/rpc/frame_pool.h"
+#include "common/rpc/newest_wins.h"
 #include "common/rpc/resolver.h"
 #include "common/rpc/timer_thread.h"
 #include "common/sync/mutex.h"
@@ -97,6 +98,8 @@ class FramePool<Hop>::Impl : public std::enable_shared_from_this<Impl> {
     Clock::time_point deadline;
     uint64_t timer = 0;
     std::shared_ptr<Stream> stream;  // null: waits for a replica
+    std::optional<Lane> lane;        // of a live frame
+    uint64_t turn = 0;               // in line_; 0: not there
     int crashes = 0;
     bool cancelled = false;
   };
@@ -116,6 +119,18 @@ class FramePool<Hop>::Impl : public std::enable_shared_from_this<Impl> {
   void Resend(uint64_t id, bool crashed, Effects& effects) REQUIRES_LOCK(mutex_);
   absl::Status NoReplica() const REQUIRES_LOCK(mutex_);
   std::vector<std::shared_ptr<Stream>> Usable() const REQUIRES_LOCK(mutex_);
+  std::shared_ptr<Stream> Choose(const std::vector<std::shared_ptr<Stream>>& streams,
+                                 const Ticket& ticket) REQUIRES_LOCK(mutex_);
+  absl::Status WindowsFull() const REQUIRES_LOCK(mutex_);
+
+  // frame_pool_lanes.cc: live frames.
+  bool EnterLane(uint64_t id, bool sent_again, Effects& answers) REQUIRES_LOCK(mutex_);
+  void Supersede(uint64_t id, Effects& answers) REQUIRES_LOCK(mutex_);
+  void LineUp(uint64_t id, Effects& effects) REQUIRES_LOCK(mutex_);
+  void ServeLine(Effects& effects) REQUIRES_LOCK(mutex_);
+  void LeaveLane(uint64_t id, Ticket& ticket) REQUIRES_LOCK(mutex_);
+  void NoteReplicas() REQUIRES_LOCK(mutex_);
+  void EndPatience() EXCLUDES_LOCK(mutex_);
 
   // frame_pool_streams.cc: replicas and their streams.
   void TakeAddresses(std::vector<ResolvedAddress> addresses) EXCLUDES_LOCK(mutex_);
@@ -135,6 +150,7 @@ class FramePool<Hop>::Impl : public std::enable_shared_from_this<Impl> {
   Verdict Judge(const v1::Welcome& welcome) const;
   void Changed(Effects& effects) REQUIRES_LOCK(mutex_);
   PoolState CountReplicas() const REQUIRES_LOCK(mutex_);
+  v1::Load LeastLoad() const REQUIRES_LOCK(mutex_);
   uint64_t Random() REQUIRES_LOCK(mutex_) { return random_(); }
   double Fraction() REQUIRES_LOCK(mutex_) { return static_cast<double>(random_() >> 11) * 0x1p-53; }
 
@@ -145,7 +161,15 @@ class FramePool<Hop>::Impl : public std::enable_shared_from_this<Impl> {
   CondVar streams_changed_;
   std::map<std::string, std::shared_ptr<Replica>> replicas_ GUARDED_BY(mutex_);
   std::unordered_map<uint64_t, Ticket> tickets_ GUARDED_BY(mutex_);
-  std::deque<uint64_t> waiting_ GUARDED_BY(mutex_);  // for a replica; answered ones may linger
+  // Frames that wait for a replica and have no lane; answered ones may linger.
+  std::deque<uint64_t> waiting_ GUARDED_BY(mutex_);
+  // Live frames that wait for a replica or for room in a window, by turn.
+  std::map<uint64_t, uint64_t> line_ GUARDED_BY(mutex_);
+  size_t line_bytes_ GUARDED_BY(mutex_) = 0;
+  uint64_t last_turn_ GUARDED_BY(mutex_) = 0;
+  NewestWins lanes_ GUARDED_BY(mutex_){NewestWins::Rules{}};
+  bool had_replica_ GUARDED_BY(mutex_) = false;
+  Clock::time_point patience_until_ GUARDED_BY(mutex_);  // of live frames without a replica
   uint64_t last_id_ GUARDED_BY(mutex_) = 0;
   int open_streams_ GUARDED_BY(mutex_) = 0;
   bool closed_ GUARDED_BY(mutex_) = false;
@@ -154,6 +178,9 @@ class FramePool<Hop>::Impl : public std::enable_shared_from_this<Impl> {
   TimerThread timers_;
   std::unique_ptr<Resolver> resolver_;  // null in process
 };
+
+// A frame whose replica broke off waits so long for another, or for the same one to come back.
+inline constexpr std::chrono::milliseconds kResendGrace{1000};
 
 inline void Perform(const Effects& effects) {
   for (const auto& effect : effects) effect();

@@ -44,10 +44,13 @@ constexpr std::chrono::milliseconds kInProcessRetry{100};
 
 template <class Hop>
 FramePool<Hop>::Impl::Impl(Options options)
-    : options_(std::move(options)), grace_until_(Clock::now() + options_.start_grace) {}
+    : options_(std::move(options)),
+      grace_until_(Clock::now() + options_.start_grace),
+      patience_until_(grace_until_) {}
 
 template <class Hop>
 void FramePool<Hop>::Impl::Start() {
+  timers_.At(grace_until_, [this] { EndPatience(); });
   if (options_.in_process) {
     TakeAddresses({{kInProcessAddress, ""}});
     return;
@@ -172,6 +175,7 @@ void FramePool<Hop>::Impl::StreamSaid(const std::shared_ptr<Stream>& stream, Res
     } else if (response.has_load()) {
       stream->load = response.load();
       stream->window = WindowOr(response.load().window_frames(), stream->window);
+      ServeLine(effects);
     } else if (response.has_drain()) {
       StartDraining(*stream, effects);
       EndIfDrained(*stream, effects);
@@ -303,6 +307,7 @@ void FramePool<Hop>::Impl::Rejudge() {
 
 template <class Hop>
 void FramePool<Hop>::Impl::Changed(Effects& effects) {
+  NoteReplicas();
   if (options_.metrics != nullptr) {
     const PoolState state = CountReplicas();
     Metrics& metrics = *options_.metrics;
@@ -325,14 +330,27 @@ PoolState FramePool<Hop>::Impl::CountReplicas() const {
     state.mismatch += stream.phase == Phase::kMismatch ? 1 : 0;
     state.draining += stream.phase == Phase::kDraining ? 1 : 0;
     if (stream.phase != Phase::kReady) continue;
-    const std::chrono::milliseconds wait(stream.load.queue_wait_ms());
-    state.queue_wait = state.ready == 0 ? wait : std::min(state.queue_wait, wait);
     if (Badness(stream.load.shared_cache()) > Badness(state.shared_cache)) {
       state.shared_cache = stream.load.shared_cache();
     }
     if (++state.ready == 1) state.welcome = stream.welcome;
   }
+  const v1::Load least = LeastLoad();
+  state.queue_wait = std::chrono::milliseconds(least.queue_wait_ms());
+  state.next_frame_after = std::chrono::milliseconds(least.next_frame_after_ms());
   return state;
+}
+
+// The times of the ready replica in which a frame waits least; zeros without one.
+template <class Hop>
+v1::Load FramePool<Hop>::Impl::LeastLoad() const {
+  const v1::Load* least = nullptr;
+  for (const auto& [address, replica] : replicas_) {
+    if (!replica->stream || replica->stream->phase != Phase::kReady) continue;
+    const v1::Load& load = replica->stream->load;
+    if (least == nullptr || load.queue_wait_ms() < least->queue_wait_ms()) least = &load;
+  }
+  return least == nullptr ? v1::Load() : *least;
 }
 
 template <class Hop>

@@ -1,20 +1,26 @@
 // The server's side of a stream of frames: the rules that EmbedStream and PredictStream share.
 //
-// Hello comes first and is answered by Welcome. Every frame is answered exactly once, in any order,
-// each with its own status; a frame over the window, or with an id that is in flight already, is
-// answered at once. Cancel withdraws a frame, which is still answered. Half-close means: answer the
-// rest, then end with OK. A stream that broke withdraws what it left unanswered. After BeginDrain()
-// each stream has been told so, and new frames are answered UNAVAILABLE/DRAINING; but for streams
-// from within this process, whose callers stop before their servers do.
+// Hello comes first and is answered by Welcome and Load; LoadTeller tells later loads. Every frame
+// is answered exactly once, in any order, each with its own status; a frame over the window, or
+// with an id that is in flight already, is answered at once. Cancel withdraws a frame, which is
+// still answered. Half-close means: answer the rest, then end with OK. A stream that broke
+// withdraws what it left unanswered. Frames that name no sharer of their turn (fairness_key) share
+// one per stream. After BeginDrain() each stream has been told so, and new frames are answered
+// UNAVAILABLE/DRAINING; but for streams from within this process, whose callers stop before their
+// servers do.
 //
 // FrameServer belongs to a service and makes one handler per stream; the handlers keep it and the
 // backend alive no longer than Close().
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <chrono>
+#include <cstring>
 #include <memory>
 #include <optional>
+#include <random>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -28,6 +34,21 @@
 
 namespace emotion {
 
+// 16 bytes for each stream, met nowhere else: a random half and a counted one.
+class StreamKeys {
+ public:
+  std::string Next() {
+    const std::array<uint64_t, 2> key = {process_, ++streams_};
+    std::string bytes(sizeof key, '\0');
+    std::memcpy(bytes.data(), key.data(), sizeof key);
+    return bytes;
+  }
+
+ private:
+  const uint64_t process_ = uint64_t{std::random_device()()} << 32 | std::random_device()();
+  uint64_t streams_ = 0;
+};
+
 // Hop: StreamRequest, StreamResponse, Result (see common/rpc/frame_pool.h).
 template <class Hop>
 class FrameStream final
@@ -39,8 +60,9 @@ class FrameStream final
   using Result = typename Hop::Result;
   using Session = ServerSession<Request, Response>;
 
-  FrameStream(FrameBackend<Result>& backend, size_t window_frames)
-      : backend_(backend), window_(window_frames) {}
+  // `fairness_key`: of the frames that have none.
+  FrameStream(FrameBackend<Result>& backend, size_t window_frames, std::string fairness_key)
+      : backend_(backend), fairness_key_(std::move(fairness_key)), window_(window_frames) {}
 
   void OnOpen(std::shared_ptr<Session> session) override {
     MutexLock lock(mutex_);
@@ -124,6 +146,9 @@ class FrameStream final
       greeted_ = true;  // only now: nothing may go out before the Welcome
       drain = drain_;
     }
+    response.Clear();
+    *response.mutable_load() = backend_.MakeLoad();
+    session->Send(std::move(response));
     if (drain) SendDrain(*session, *drain);
   }
 
@@ -156,6 +181,7 @@ class FrameStream final
   }
 
   void Submit(uint64_t id, v1::Frame frame) {
+    if (frame.fairness_key().empty()) frame.set_fairness_key(fairness_key_);
     auto self = this->shared_from_this();
     const uint64_t ticket = backend_.Submit(
         std::move(frame), [self, id](Result result) { self->Answer(id, std::move(result)); });
@@ -213,6 +239,7 @@ class FrameStream final
   static constexpr const char* kInProcessPeer = "inproc";
 
   FrameBackend<Result>& backend_;
+  const std::string fairness_key_;
   Mutex mutex_;
   FrameWindow window_ GUARDED_BY(mutex_);
   int sending_ GUARDED_BY(mutex_) = 0;  // answers between the window and the session
@@ -230,8 +257,8 @@ class FrameServer {
       : backend_(backend), window_frames_(window_frames) {}
 
   std::shared_ptr<FrameStream<Hop>> NewStream() EXCLUDES_LOCK(mutex_) {
-    auto stream = std::make_shared<FrameStream<Hop>>(backend_, window_frames_);
     MutexLock lock(mutex_);
+    auto stream = std::make_shared<FrameStream<Hop>>(backend_, window_frames_, keys_.Next());
     std::erase_if(streams_, [](const auto& weak) { return weak.expired(); });
     streams_.push_back(stream);
     if (draining_) stream->Drain(std::chrono::milliseconds(0));
@@ -245,6 +272,13 @@ class FrameServer {
       draining_ = true;
     }
     ForEach([&](FrameStream<Hop>& stream) { stream.Drain(stop_sending_within); });
+  }
+
+  // Tells every stream that has said hello.
+  void TellLoad(const v1::Load& load) EXCLUDES_LOCK(mutex_) {
+    typename Hop::StreamResponse response;
+    *response.mutable_load() = load;
+    Broadcast(response);
   }
 
   // Sends a copy of `response` on every stream that has said hello.
@@ -269,6 +303,7 @@ class FrameServer {
   const size_t window_frames_;
   Mutex mutex_;
   bool draining_ GUARDED_BY(mutex_) = false;
+  StreamKeys keys_ GUARDED_BY(mutex_);
   std::vector<std::weak_ptr<FrameStream<Hop>>> streams_ GUARDED_BY(mutex_);
 };
 
