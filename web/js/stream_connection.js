@@ -47,6 +47,8 @@ export class StreamConnection {
     this.maxAwaited = Infinity;
     this.heard = 0;
     this.broken = 0;
+    /** A server that drains already says so even before it is ready. @type {number | null} */
+    this.reconnectAfterMs = null;
     /** By frame id. @type {Map<number, Awaited>} */
     this.awaited = new Map();
     this.readyTimer = setTimeout(() => this.#end('refused'), READY_WITHIN_MS);
@@ -104,6 +106,7 @@ export class StreamConnection {
         if (this.ready) return;
         this.ready = true;
         this.events.onReady(message.nextFrameAfterMs);
+        if (this.reconnectAfterMs !== null) this.events.onDraining(this.reconnectAfterMs);
         break;
       case 'prediction':
         this.#take(message.id)?.resolve(message.prediction);
@@ -116,7 +119,8 @@ export class StreamConnection {
         else if (message.error.kind === 'sign-in') this.#end('sign-in');
         break;
       case 'draining':
-        this.events.onDraining(message.reconnectAfterMs);
+        this.reconnectAfterMs = message.reconnectAfterMs;
+        if (this.ready) this.events.onDraining(message.reconnectAfterMs);
         break;
     }
   }

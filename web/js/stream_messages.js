@@ -5,7 +5,7 @@ import { isPrediction, problemError, ServerError } from './client.js';
 
 export const PROTOCOL = 'emotion.v1';
 
-/** Opens the session; the server forgets it when the socket has been closed for a while. @param {string} sessionId */
+/** Opens a session that the server forgets soon after the socket closed. @param {string} sessionId */
 export const startText = (sessionId) =>
   JSON.stringify({ type: 'start', session_id: sessionId, forget_on_close: true });
 
