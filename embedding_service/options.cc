@@ -2,13 +2,13 @@
 
 #include <algorithm>
 #include <set>
-#include <thread>
 
 #include <fmt/format.h>
 
 #include "common/error/error.h"
 #include "common/log/log.h"
 #include "common/rpc/tls_settings.h"
+#include "common/sync/usable_cores.h"
 
 namespace emotion::embedding {
 namespace {
@@ -47,7 +47,7 @@ absl::StatusOr<std::vector<std::string>> ParseDevices(std::string_view setting) 
 }
 
 // A core decodes 500 webcam frames a second, far more than a CPU encodes; a GPU needs some more.
-size_t DecodeThreads() { return std::clamp<size_t>(std::thread::hardware_concurrency() / 4, 1, 8); }
+size_t DecodeThreads() { return std::clamp<size_t>(static_cast<size_t>(UsableCores()) / 4, 1, 8); }
 
 }  // namespace
 

@@ -8,8 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include <sched.h>
-
+#include "common/sync/usable_cores.h"
 #include "vision/encoder/factory/create_encoder.h"
 #include "vision/encoder/model_config.h"
 #include "vision/encoder/onednn/peak.h"
@@ -22,12 +21,6 @@ using std::chrono::duration;
 using std::chrono::steady_clock;
 
 constexpr vision::Grid kFace{1, 8, 8};
-
-int UsableCores() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  return sched_getaffinity(0, sizeof set, &set) == 0 ? std::max(1, CPU_COUNT(&set)) : 1;
-}
 
 // A line of /proc/self/status, such as "VmRSS:   1024 kB"; 0 where there is none.
 double StatusMib(std::string_view name) {

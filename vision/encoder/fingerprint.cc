@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "common/hash/sha256.h"
+#include "common/sync/usable_cores.h"
 #include "fmt/format.h"
 
 namespace emotion::vision {
@@ -41,7 +42,7 @@ Fingerprint ComputeFingerprint(const VisionConfig& config, std::string_view cano
 
 Fingerprint ComputeFingerprint(const VisionConfig& config, std::string_view canonical_preprocessing,
                                const Checkpoint& checkpoint, int threads) {
-  if (threads <= 0) threads = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  if (threads <= 0) threads = UsableCores();
   TensorDigests digests;
   std::vector<std::pair<const TensorView*, Fingerprint*>> pieces;
   for (const auto& [name, view] : checkpoint.tensors()) {

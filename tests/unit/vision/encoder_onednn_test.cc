@@ -12,6 +12,7 @@
 #include "vision/encoder/onednn/kernels.h"
 #include "vision/encoder/onednn/onednn_encoder.h"
 #include "vision/encoder/onednn/packed_linear.h"
+#include "vision/encoder/onednn/products.h"
 #include "vision/encoder/random_checkpoint.h"
 #include "vision/encoder/random_weights.h"
 #include "vision/encoder/torch/torch_encoder.h"
@@ -259,7 +260,6 @@ TEST_CASE("bf16 is rounded to nearest even, and NaN and infinity stay what they 
 }
 
 TEST_CASE("a packed product is the product with its epilogue, for any number of rows") {
-  AlignedBuffer scratch;
   for (const auto& [in, outputs] :
        std::vector<std::pair<int64_t, int64_t>>{{1, 1}, {48, 96}, {100, 50}, {1176, 37}}) {
     const auto weight = Random(static_cast<size_t>(in * outputs), 6, 0.1F);
@@ -270,6 +270,7 @@ TEST_CASE("a packed product is the product with its epilogue, for any number of 
         auto linear = PackedLinear::Pack({.in = in, .out = outputs, .epilogue = epilogue},
                                          weight.data(), with_bias ? bias.data() : nullptr);
         REQUIRE(linear.ok());
+        Products products;
         for (const int64_t rows : {1, 5, 64, 5, 300}) {
           const auto x = Random(static_cast<size_t>(rows * in), 8);
           const auto other = Random(static_cast<size_t>(rows * outputs), 9);
@@ -291,7 +292,7 @@ TEST_CASE("a packed product is the product with its epilogue, for any number of 
           }
           INFO(in << " -> " << outputs << ", " << rows << " rows, epilogue "
                   << static_cast<int>(epilogue));
-          REQUIRE(linear->Run(rows, x.data(), y.data(), other.data(), scratch).ok());
+          REQUIRE(products.Run(*linear, rows, 1, x.data(), y.data(), other.data()).ok());
           CHECK(Largest(y, expected) < 2e-4);
         }
       }

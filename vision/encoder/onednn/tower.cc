@@ -51,13 +51,8 @@ absl::StatusOr<TowerPlan> PlanTower(const VisionConfig& config, std::span<const 
   return plan;
 }
 
-TowerPass::TowerPass(const VisionConfig& config, PackedTower& weights, Element element, int threads)
-    : config_(config),
-      weights_(weights),
-      element_(element),
-      threads_(threads),
-      kernels_(*UsableKernels().front()),
-      heads_(static_cast<size_t>(threads)) {}
+TowerPass::TowerPass(const VisionConfig& config, const PackedTower& weights, Element element)
+    : config_(config), weights_(weights), element_(element), kernels_(*UsableKernels().front()) {}
 
 void TowerPass::Reserve(int64_t patches) {
   const int64_t hidden = config_.hidden_size;
@@ -93,52 +88,53 @@ void TowerPass::GatherRows(const TowerPlan& plan, std::span<const Patches* const
   }
 }
 
+absl::Status TowerPass::Multiply(const PackedLinear& linear, int64_t rows, const AlignedBuffer& x,
+                                 const AlignedBuffer& y, const void* other) {
+  return products_.Run(linear, rows, threads_, x.as(), y.as(), other);
+}
+
 absl::StatusOr<std::span<const float>> TowerPass::Run(const TowerPlan& plan,
                                                       std::span<const Patches* const> images,
-                                                      const LayerObserver& observe) {
+                                                      int threads, const LayerObserver& observe) {
   const int64_t patches = plan.layout.patches;
   const int64_t tokens = patches / config_.merge_unit();
+  threads_ = threads;
   Reserve(patches);
   GatherRows(plan, images);
-  const auto run = [&](PackedLinear& linear, int64_t rows, const AlignedBuffer& x,
-                       const AlignedBuffer& y) {
-    return linear.Run(rows, x.as(), y.as(), nullptr, products_);
-  };
   const auto show = [&](int layer) {
     if (observe) {
       observe(layer, {residual_.as<float>(), static_cast<size_t>(patches * config_.hidden_size)});
     }
   };
-  if (auto status = run(weights_.patch_embed, patches, input_, residual_); !status.ok()) {
-    return status;
-  }
+  absl::Status status = Multiply(weights_.patch_embed, patches, input_, residual_);
   show(-1);
-  for (int i = 0; i < config_.depth; ++i) {
-    if (auto status = RunBlock(i, plan); !status.ok()) return status;
+  for (int i = 0; i < config_.depth && status.ok(); ++i) {
+    status = RunBlock(i, plan);
     show(i);
   }
+  if (!status.ok()) return status;
   Norm(weights_.merger_norm, patches);  // [patches, hidden] is [tokens, hidden * merge_unit]
-  if (auto status = run(weights_.merger_in, tokens, normed_, merged_); !status.ok()) return status;
-  if (auto status = run(weights_.merger_out, tokens, merged_, tokens_); !status.ok()) return status;
+  status = Multiply(weights_.merger_in, tokens, normed_, merged_);
+  if (status.ok()) status = Multiply(weights_.merger_out, tokens, merged_, tokens_);
+  if (!status.ok()) return status;
   return std::span<const float>(tokens_.as<float>(),
                                 static_cast<size_t>(tokens * config_.out_hidden_size));
 }
 
 absl::Status TowerPass::RunBlock(int index, const TowerPlan& plan) {
-  PackedBlock& block = weights_.blocks[static_cast<size_t>(index)];
+  const PackedBlock& block = weights_.blocks[static_cast<size_t>(index)];
   const int64_t patches = plan.layout.patches;
-  const auto run = [&](PackedLinear& linear, const AlignedBuffer& x, const AlignedBuffer& y,
-                       const void* other = nullptr) {
-    return linear.Run(patches, x.as(), y.as(), other, products_);
-  };
   Norm(block.norm1, patches);
-  if (auto status = run(block.qkv, normed_, qkv_); !status.ok()) return status;
+  absl::Status status = Multiply(block.qkv, patches, normed_, qkv_);
+  if (!status.ok()) return status;
   Attend(plan, config_.full_attention(index) ? plan.layout.frames : plan.layout.windows);
-  if (auto status = run(block.proj, attended_, residual_); !status.ok()) return status;
+  status = Multiply(block.proj, patches, attended_, residual_);
+  if (!status.ok()) return status;
   Norm(block.norm2, patches);
-  if (auto status = run(block.gate, normed_, gate_); !status.ok()) return status;
-  if (auto status = run(block.up, normed_, up_, gate_.as()); !status.ok()) return status;
-  return run(block.down, up_, residual_);
+  status = Multiply(block.gate, patches, normed_, gate_);
+  if (status.ok()) status = Multiply(block.up, patches, normed_, up_, gate_.as());
+  if (status.ok()) status = Multiply(block.down, patches, up_, residual_);
+  return status;
 }
 
 void TowerPass::Norm(std::span<const float> weight, int64_t patches) {
@@ -161,6 +157,7 @@ void TowerPass::Attend(const TowerPlan& plan, std::span<const Segment> segments)
   const int64_t heads = config_.num_heads;
   int64_t longest = 0;
   for (const Segment& segment : segments) longest = std::max(longest, segment.length);
+  heads_.resize(std::max(heads_.size(), static_cast<size_t>(threads_)));
   for (AlignedBuffer& scratch : heads_) {
     scratch.Reserve(HeadScratch(longest, dim) * sizeof(float));
   }

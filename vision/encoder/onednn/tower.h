@@ -13,7 +13,9 @@
 #include "absl/status/statusor.h"
 #include "vision/encoder/fingerprint.h"
 #include "vision/encoder/model_config.h"
+#include "vision/encoder/onednn/aligned_buffer.h"
 #include "vision/encoder/onednn/packed_linear.h"
+#include "vision/encoder/onednn/products.h"
 #include "vision/encoder/weights.h"
 #include "vision/encoder/window_layout.h"
 #include "vision/preprocess/image.h"
@@ -61,35 +63,39 @@ struct TowerPlan {
 // INVALID_ARGUMENT when a grid does not fit the model.
 absl::StatusOr<TowerPlan> PlanTower(const VisionConfig& config, std::span<const Grid> grids);
 
-// One pass at a time. Holds its buffers from pass to pass, sized by the largest batch so far.
+// One pass at a time. Holds its buffers from pass to pass, sized by the largest batch so far; the
+// weights may be shared with other passes.
 class TowerPass {
  public:
   // Sees the residual stream, [patches, hidden] in window order, before block 0 (layer -1) and
   // after each block. For tests.
   using LayerObserver = std::function<void(int layer, std::span<const float> x)>;
 
-  // Borrows both. `threads`: of the norms and the attention; products use OpenMP's setting.
-  TowerPass(const VisionConfig& config, PackedTower& weights, Element element, int threads);
+  // Borrows both.
+  TowerPass(const VisionConfig& config, const PackedTower& weights, Element element);
 
   // rows: of the batch's images in their order, each [patches, patch_values] as in Patches. Gives
   // the output tokens in window order, [patches / merge_unit, out_hidden] fp32, valid until the
-  // next call. An image's tokens stand together.
+  // next call; an image's tokens stand together. Computed by the calling thread and an OpenMP team
+  // of `threads` in all.
   absl::StatusOr<std::span<const float>> Run(const TowerPlan& plan,
-                                             std::span<const Patches* const> images,
+                                             std::span<const Patches* const> images, int threads,
                                              const LayerObserver& observe = {});
 
  private:
   void Reserve(int64_t patches);
   void GatherRows(const TowerPlan& plan, std::span<const Patches* const> images);
   absl::Status RunBlock(int index, const TowerPlan& plan);
+  absl::Status Multiply(const PackedLinear& linear, int64_t rows, const AlignedBuffer& x,
+                        const AlignedBuffer& y, const void* other = nullptr);
   void Norm(std::span<const float> weight, int64_t patches);
   void Attend(const TowerPlan& plan, std::span<const Segment> segments);
 
   const VisionConfig& config_;
-  PackedTower& weights_;
+  const PackedTower& weights_;
   const Element element_;
-  const int threads_;
   const Kernels& kernels_;
+  int threads_ = 1;  // of the pass at hand
 
   AlignedBuffer input_;     // [patches, patch_values] of the element; later the merger's width
   AlignedBuffer residual_;  // [patches, hidden] fp32
@@ -100,8 +106,8 @@ class TowerPass {
   AlignedBuffer up_;        // [patches, intermediate]
   AlignedBuffer merged_;    // [patches / merge_unit, hidden * merge_unit]
   AlignedBuffer tokens_;    // [patches / merge_unit, out_hidden] fp32
-  AlignedBuffer products_;  // oneDNN's scratchpad
-  std::vector<AlignedBuffer> heads_;  // one for each thread
+  std::vector<AlignedBuffer> heads_;  // scratch of the attention, one for each thread
+  Products products_;
 };
 
 }  // namespace emotion::vision

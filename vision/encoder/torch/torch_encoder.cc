@@ -3,7 +3,6 @@
 #include <cstring>
 #include <new>
 #include <optional>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -15,6 +14,7 @@
 #include <torch/version.h>
 
 #include "common/error/error.h"
+#include "common/sync/usable_cores.h"
 #include "fmt/format.h"
 #include "vision/encoder/model_config.h"
 #include "vision/encoder/model_directory.h"
@@ -72,9 +72,7 @@ absl::StatusOr<at::Device> ParseDevice(const std::string& name) {
   return FieldError("device", fmt::format("must be cpu, cuda or cuda:N; is '{}'", name));
 }
 
-int ThreadCount(int asked) {
-  return asked > 0 ? asked : static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
-}
+int ThreadCount(int asked) { return asked > 0 ? asked : UsableCores(); }
 
 VisionConfig ProbeConfig() {
   VisionConfig config;

@@ -1,0 +1,111 @@
+#include "vision/encoder/onednn/linear_desc.h"
+
+#include "common/error/error.h"
+#include "fmt/format.h"
+
+namespace emotion::vision {
+namespace {
+
+using Type = dnnl::memory::data_type;
+using Tag = dnnl::memory::format_tag;
+
+Type TypeOf(Element element) { return element == Element::kF32 ? Type::f32 : Type::bf16; }
+
+void AppendEltwise(dnnl::post_ops& ops, dnnl::algorithm algorithm, float alpha) {
+#if DNNL_VERSION_MAJOR >= 3
+  ops.append_eltwise(algorithm, alpha, 0.0F);
+#else
+  ops.append_eltwise(1.0F, algorithm, alpha, 0.0F);
+#endif
+}
+
+dnnl::primitive_attr AttributesOf(const LinearSpec& spec, const LinearDescs& descs) {
+  dnnl::post_ops ops;
+  switch (spec.epilogue) {
+    case Epilogue::kNone:
+      break;
+    case Epilogue::kSilu:
+      AppendEltwise(ops, dnnl::algorithm::eltwise_swish, 1.0F);
+      break;
+    case Epilogue::kGelu:
+      AppendEltwise(ops, dnnl::algorithm::eltwise_gelu_erf, 0.0F);
+      break;
+    case Epilogue::kMultiply:
+      ops.append_binary(dnnl::algorithm::binary_mul, descs.other);
+      break;
+    case Epilogue::kAdd:
+      ops.append_sum(1.0F);
+      break;
+  }
+  dnnl::primitive_attr attributes;
+  attributes.set_post_ops(ops);
+  attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  return attributes;
+}
+
+}  // namespace
+
+dnnl::engine& Cpu() {
+  static dnnl::engine engine(dnnl::engine::kind::cpu, 0);
+  return engine;
+}
+
+LinearDescs DescsOf(Form form, const LinearSpec& spec, int64_t rows) {
+  const Type element = TypeOf(spec.element);
+  const Type result = TypeOf(spec.result);
+  if (form == Form::kMatmul) {
+    return {.x = {{rows, spec.in}, element, Tag::ab},
+            .weights = {{spec.in, spec.out}, element, Tag::any},
+            .bias = {{1, spec.out}, Type::f32, Tag::ab},
+            .y = {{rows, spec.out}, result, Tag::ab},
+            .other = {{rows, spec.out}, element, Tag::ab}};
+  }
+  // One image, `in` channels, a column of `rows` pixels: channels innermost are rows of values.
+  return {.x = {{1, spec.in, rows, 1}, element, Tag::nhwc},
+          .weights = {{spec.out, spec.in, 1, 1}, element, Tag::any},
+          .bias = {{spec.out}, Type::f32, Tag::a},
+          .y = {{1, spec.out, rows, 1}, result, Tag::nhwc},
+          .other = {{1, spec.out, rows, 1}, element, Tag::nhwc}};
+}
+
+dnnl::matmul::primitive_desc MatmulOf(const LinearSpec& spec, const LinearDescs& d, bool bias) {
+  const dnnl::primitive_attr attributes = AttributesOf(spec, d);
+#if DNNL_VERSION_MAJOR >= 3
+  return bias ? dnnl::matmul::primitive_desc(Cpu(), d.x, d.weights, d.bias, d.y, attributes)
+              : dnnl::matmul::primitive_desc(Cpu(), d.x, d.weights, d.y, attributes);
+#else
+  return {bias ? dnnl::matmul::desc(d.x, d.weights, d.bias, d.y)
+               : dnnl::matmul::desc(d.x, d.weights, d.y),
+          attributes, Cpu()};
+#endif
+}
+
+dnnl::convolution_forward::primitive_desc ConvolutionOf(const LinearSpec& spec,
+                                                        const LinearDescs& d, bool bias) {
+  using Convolution = dnnl::convolution_forward;
+  const dnnl::primitive_attr attributes = AttributesOf(spec, d);
+  constexpr auto kKind = dnnl::prop_kind::forward_inference;
+  constexpr auto kDirect = dnnl::algorithm::convolution_direct;
+  const dnnl::memory::dims one = {1, 1};
+  const dnnl::memory::dims none = {0, 0};
+#if DNNL_VERSION_MAJOR >= 3
+  return bias ? Convolution::primitive_desc(Cpu(), kKind, kDirect, d.x, d.weights, d.bias, d.y, one,
+                                            none, none, attributes)
+              : Convolution::primitive_desc(Cpu(), kKind, kDirect, d.x, d.weights, d.y, one, none,
+                                            none, attributes);
+#else
+  return {bias ? Convolution::desc(kKind, kDirect, d.x, d.weights, d.bias, d.y, one, none, none)
+               : Convolution::desc(kKind, kDirect, d.x, d.weights, d.y, one, none, none),
+          attributes, Cpu()};
+#endif
+}
+
+absl::Status StatusOf(const dnnl::error& error, const LinearSpec& spec) {
+  const std::string what =
+      fmt::format("oneDNN, product of {} by {} values: {}", spec.in, spec.out, error.what());
+  if (error.status == dnnl_out_of_memory) return absl::ResourceExhaustedError(what);
+  if (error.status == dnnl_unimplemented) return absl::InvalidArgumentError(what);
+  return Error(Reason::kInternal, what);
+}
+
+}  // namespace emotion::vision

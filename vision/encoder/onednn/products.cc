@@ -1,0 +1,122 @@
+#include "vision/encoder/onednn/products.h"
+
+#include <map>
+#include <new>
+#include <set>
+#include <unordered_map>
+#include <utility>
+
+#include <omp.h>
+
+#include "vision/encoder/onednn/linear_desc.h"
+
+namespace emotion::vision {
+namespace {
+
+// Numbers of rows, and of threads, that kernels are kept for. Faces need a few; native sizes vary.
+constexpr size_t kKeptShapes = 32;
+
+// A product that is ready to run for one number of rows.
+struct Kernel {
+  Kernel(const auto& description, dnnl::primitive made, const dnnl::memory& weights,
+         const dnnl::memory& bias, const dnnl::memory::desc& other_desc, bool multiplies)
+      : primitive(std::move(made)),
+        x(description.src_desc(), Cpu(), nullptr),
+        y(description.dst_desc(), Cpu(), nullptr),
+        scratch(description.scratchpad_desc(), Cpu(), nullptr),
+        scratch_bytes(description.scratchpad_desc().get_size()) {
+    arguments = {{DNNL_ARG_SRC, x}, {DNNL_ARG_WEIGHTS, weights}, {DNNL_ARG_DST, y}};
+    if (bias) arguments.insert({DNNL_ARG_BIAS, bias});
+    if (scratch_bytes > 0) arguments.insert({DNNL_ARG_SCRATCHPAD, scratch});
+    if (multiplies) {
+      other = dnnl::memory(other_desc, Cpu(), nullptr);
+      arguments.insert({DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, other});
+    }
+  }
+
+  dnnl::primitive primitive;
+  // The arguments share these handles: setting the pointer here sets it there.
+  dnnl::memory x;
+  dnnl::memory y;
+  dnnl::memory scratch;
+  dnnl::memory other;
+  size_t scratch_bytes;
+  std::unordered_map<int, dnnl::memory> arguments;
+};
+
+// A kernel is cut for a number of threads when it is made.
+struct Shape {
+  int64_t rows;
+  int threads;
+  auto operator<=>(const Shape&) const = default;
+};
+
+}  // namespace
+
+class Products::Impl {
+ public:
+  void Run(const PackedLinear::Packed& packed, const Shape& shape, const void* x, void* y,
+           const void* other) {
+    omp_set_num_threads(shape.threads);
+    Kernel& kernel = KernelFor(packed, shape);
+    scratch_.Reserve(kernel.scratch_bytes);
+    kernel.x.set_data_handle(const_cast<void*>(x));
+    kernel.y.set_data_handle(y);
+    if (kernel.scratch_bytes > 0) kernel.scratch.set_data_handle(scratch_.as());
+    if (kernel.other) kernel.other.set_data_handle(const_cast<void*>(other));
+    kernel.primitive.execute(stream_, kernel.arguments);
+    stream_.wait();
+  }
+
+ private:
+  using Key = std::pair<const PackedLinear::Packed*, Shape>;
+
+  Kernel& KernelFor(const PackedLinear::Packed& packed, const Shape& shape) {
+    const auto found = kernels_.find(Key{&packed, shape});
+    if (found != kernels_.end()) return found->second;
+    if (!shapes_.contains(shape) && shapes_.size() >= kKeptShapes) {
+      kernels_.clear();
+      shapes_.clear();
+    }
+    shapes_.insert(shape);
+    LinearDescs descs = DescsOf(packed.form, packed.spec, shape.rows);
+    descs.weights = packed.weights.get_desc();
+    const bool bias = static_cast<bool>(packed.bias);
+    const bool multiplies = packed.spec.epilogue == Epilogue::kMultiply;
+    const auto add = [&](const auto& description, dnnl::primitive primitive) -> Kernel& {
+      return kernels_
+          .try_emplace(Key{&packed, shape}, description, std::move(primitive), packed.weights,
+                       packed.bias, descs.other, multiplies)
+          .first->second;
+    };
+    if (packed.form == Form::kMatmul) {
+      const auto description = MatmulOf(packed.spec, descs, bias);
+      return add(description, dnnl::matmul(description));
+    }
+    const auto description = ConvolutionOf(packed.spec, descs, bias);
+    return add(description, dnnl::convolution_forward(description));
+  }
+
+  dnnl::stream stream_{Cpu()};
+  AlignedBuffer scratch_;
+  std::set<Shape> shapes_;
+  std::map<Key, Kernel> kernels_;
+};
+
+Products::Products() : impl_(std::make_unique<Impl>()) {}
+Products::~Products() = default;
+
+absl::Status Products::Run(const PackedLinear& linear, int64_t rows, int threads, const void* x,
+                           void* y, const void* other) {
+  const PackedLinear::Packed& packed = linear.packed();
+  try {
+    impl_->Run(packed, {.rows = rows, .threads = threads}, x, y, other);
+    return absl::OkStatus();
+  } catch (const dnnl::error& error) {
+    return StatusOf(error, packed.spec);
+  } catch (const std::bad_alloc&) {
+    return absl::ResourceExhaustedError("out of memory for a product's scratchpad");
+  }
+}
+
+}  // namespace emotion::vision

@@ -1,0 +1,33 @@
+// Products with packed weights, by kernels that are prepared once for each number of rows.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "absl/status/status.h"
+#include "vision/encoder/onednn/packed_linear.h"
+
+namespace emotion::vision {
+
+// What one thread computes with; weights may be shared with others, and outlive this. Not for two
+// threads at once.
+class Products {
+ public:
+  Products();
+  ~Products();
+  Products(const Products&) = delete;
+  Products& operator=(const Products&) = delete;
+
+  // y [rows, out] = epilogue(x [rows, in]), row-major; `other`, [rows, out], for kMultiply only.
+  // Computed by the calling thread and an OpenMP team of `threads` in all. The first product of a
+  // kind prepares its kernel (under a millisecond); later ones allocate nothing, while no more than
+  // a few dozen numbers of rows are in use. Errors: RESOURCE_EXHAUSTED without memory, INTERNAL.
+  absl::Status Run(const PackedLinear& linear, int64_t rows, int threads, const void* x, void* y,
+                   const void* other = nullptr);
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace emotion::vision
