@@ -109,6 +109,7 @@ class FakeClassifierService final : public v1::ClassifierService::CallbackServic
 
   grpc::ServerBidiReactor<v1::PredictStreamRequest, v1::PredictStreamResponse>* PredictStream(
       grpc::CallbackServerContext* context) override {
+    ++opened_streams_;
     return StartServerSession<v1::PredictStreamRequest, v1::PredictStreamResponse>(
         context, streams_.NewStream());
   }
@@ -145,10 +146,26 @@ class FakeClassifierService final : public v1::ClassifierService::CallbackServic
   }
   void SetEmbeddingReady(uint32_t replicas) { embedding_ready_ = replicas; }
 
+  // From now on another model answers, and every stream is told.
+  void ChangeModel(const std::string& model) {
+    v1::PredictStreamResponse news;
+    news.mutable_model_changed()->set_model(model);
+    streams_.Broadcast(news);
+  }
+
+  size_t held() {
+    MutexLock lock(mutex_);
+    return held_.size();
+  }
   int cancelled() const { return cancelled_; }
+  int opened_streams() const { return opened_streams_; }
   std::vector<v1::Frame> frames() {
     MutexLock lock(mutex_);
     return frames_;
+  }
+  void ForgetFrames() {
+    MutexLock lock(mutex_);
+    frames_.clear();
   }
   std::vector<v1::DeleteSessionRequest> deleted() {
     MutexLock lock(mutex_);
@@ -191,6 +208,7 @@ class FakeClassifierService final : public v1::ClassifierService::CallbackServic
   FrameServer<PredictHop> streams_;
   std::atomic<uint64_t> last_ticket_ = 0;
   std::atomic<int> cancelled_ = 0;
+  std::atomic<int> opened_streams_ = 0;
   std::atomic<uint32_t> embedding_ready_ = 2;
   Mutex failure_mutex_;
   absl::Status failure_ GUARDED_BY(failure_mutex_);

@@ -102,11 +102,12 @@ class RawWebSocketClient {
   }
 
   // The code of the close frame behind what else comes; 1006: the connection ended without one. The
-  // close is answered.
+  // close is answered, and the connection ended.
   int ReadCloseCode() {
     while (const auto message = Read()) {
       if (message->opcode != kClose) continue;
       SendFrame(kClose, message->payload);
+      http_.Close();
       if (message->payload.size() < 2) return 1005;
       return static_cast<uint8_t>(message->payload[0]) << 8 |
              static_cast<uint8_t>(message->payload[1]);
