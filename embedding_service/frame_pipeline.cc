@@ -4,9 +4,8 @@
 #include <utility>
 
 #include "common/error/error.h"
-#include "common/log/log.h"
-#include "common/numeric/half.h"
 #include "common/observe/metrics.h"
+#include "embedding_service/frame_pipeline_impl.h"
 #include "vision/preprocess/version.h"
 
 namespace emotion::embedding {
@@ -14,72 +13,25 @@ namespace {
 
 using std::chrono::steady_clock;
 
-int64_t UnixMicroseconds() {
-  return std::chrono::duration_cast<std::chrono::microseconds>(
-             std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
-
 vision::ImagePreparer::Settings WithBudget(vision::ImagePreparer::Settings settings,
                                            vision::DecodeBudget* budget) {
   settings.budget = budget;
   return settings;
 }
 
-// Bit n is the protocol's QualityWarning n, which counts from 1 where ours counts from 0.
-uint32_t WarningBits(const vision::Quality& quality) {
-  uint32_t bits = 0;
-  for (const vision::QualityWarning warning : quality.warnings) {
-    bits |= 2U << static_cast<uint32_t>(warning);
-  }
-  return bits;
-}
-
-absl::Status Draining() {
-  return Error(Reason::kDraining, "this server is about to stop; send the frame elsewhere");
-}
-
 absl::Status Evicted(std::chrono::milliseconds wait) {
   return WithRetry(Error(Reason::kQueueFull, "the queue is full and others hold less of it"), wait);
 }
 
+absl::Status Superseded() {
+  return Error(Reason::kSuperseded, "a newer frame of the same face arrived");
+}
+
 }  // namespace
 
-// One unanswered frame. Whoever takes it out of frames_ answers it: that makes it exactly once.
-struct FramePipeline::Frame {
-  Ticket ticket = 0;
-  FrameRequest request;
-  FrameDone done;
-  TimePoint submitted;
-  TimePoint deadline;
-  ContentKey key{};  // where the cache is used
-
-  // Guarded by the pipeline's mutex_ until the frame is taken out of frames_.
-  std::chrono::nanoseconds lookup{0};
-  bool coalesced = false;
-  TimePoint joined;  // another's flight
-  FlightPtr flight;
-};
-
-// The work that one frame asked for and others may wait for.
-struct FramePipeline::Flight {
-  // Set when it is launched.
-  Ticket ticket = 0;
-  ContentKey key{};
-  FrameRequest request;  // of its first frame
-  bool shared = false;
-
-  // Guarded by the pipeline's mutex_.
-  std::vector<Ticket> waiters;
-  TimePoint deadline;
-  bool interactive = true;
-  bool queued = false;
-  Place place;  // until queued
-
-  // Written by the decode thread before the encoder sees the flight.
-  uint32_t quality_warnings = 0;
-  std::chrono::nanoseconds decode{0};
-};
+absl::Status FramePipeline::DrainingError() {
+  return Error(Reason::kDraining, "this server is about to stop; send the frame elsewhere");
+}
 
 FramePipeline::FramePipeline(Options options, std::unique_ptr<BatchRunner> runner,
                              EmbeddingCache& cache, Metrics& metrics)
@@ -100,30 +52,81 @@ Ticket FramePipeline::Submit(FrameRequest request, FrameDone done) {
   auto frame = std::make_shared<Frame>();
   frame->submitted = steady_clock::now();
   frame->deadline = frame->submitted + request.timeout;
+  frame->lane = LaneOf(request.session, request.face_id, request.sequence);
+  frame->subject = request.subject;
   frame->request = std::move(request);
   frame->done = std::move(done);
   bool refused = false;
+  Entrance entrance;
   {
     const MutexLock lock(mutex_);
     frame->ticket = next_ticket_++;
     refused = draining_;
-    if (!refused) frames_.emplace(frame->ticket, frame);
+    if (!refused) entrance = Enter(frame);
   }
-  const Ticket ticket = frame->ticket;
+  if (entrance.superseded) Answer(*entrance.superseded, {.status = Superseded()});
   if (refused) {
-    Refuse(*frame, Draining());
-    return ticket;
+    Refuse(*frame, DrainingError());
+  } else if (entrance.entered) {
+    LookUp(frame);
   }
-  timer_.Add(ticket, frame->deadline);
+  return frame->ticket;
+}
+
+// The frame is among the unanswered from now on, unless a newer one of its lane came before it.
+FramePipeline::Entrance FramePipeline::Enter(const FramePtr& frame) {
+  FramePtr superseded;
+  if (frame->lane) {
+    const NewestWins::Arrival arrival =
+        lanes_.Arrive(*frame->lane, frame->request.sequence, frame->ticket, frame->request.resent,
+                      frame->submitted);
+    if (arrival.superseded) return {.entered = false, .superseded = frame};
+    if (arrival.predecessor != 0) superseded = Supersede(arrival.predecessor, *frame);
+  }
+  frames_.emplace(frame->ticket, frame);
+  return {.entered = true, .superseded = std::move(superseded)};
+}
+
+// Takes out the frame that `newer` makes out of date, and hands its place in line on. Null: it is
+// being encoded, and its answer will soon be there.
+FramePipeline::FramePtr FramePipeline::Supersede(Ticket ticket, Frame& newer) {
+  Frame& older = *frames_.at(ticket);
+  const FlightPtr flight = older.flight;
+  if (!flight) {
+    if (older.subject == newer.subject) newer.place = std::move(older.place);
+    return Extract(ticket);
+  }
+  std::optional<Place> place;
+  if (flight->waiters.size() > 1) {
+    if (flight->queued && !runner_->Waits(flight->ticket)) return nullptr;
+  } else if (flight->queued) {
+    place = runner_->TakeBack(flight->ticket);
+    if (!place) return nullptr;
+    CloseFlight(*flight);
+  } else {  // its decoder finds that nobody waits
+    place = std::move(flight->place);
+    Unshare(*flight);
+    if (!flight->decoding) FreeImage(*flight);
+  }
+  std::erase(flight->waiters, ticket);
+  if (place && flight->request.subject == newer.subject) {
+    newer.place = *std::move(place);
+  } else if (place) {
+    runner_->Release(*std::move(place));
+  }
+  return Extract(ticket);
+}
+
+void FramePipeline::LookUp(const FramePtr& frame) {
+  timer_.Add(frame->ticket, frame->deadline);
   if (frame->request.cache != CacheUse::kNoStore) frame->key = KeyOf(frame->request);
   if (frame->request.cache != CacheUse::kUse) {
     Miss(frame);
-    return ticket;
+    return;
   }
   cache_.Lookup(frame->key, [this, frame](std::shared_ptr<const CachedEmbedding> value) {
     LookedUp(frame, std::move(value));
   });
-  return ticket;
 }
 
 void FramePipeline::LookedUp(const FramePtr& frame, std::shared_ptr<const CachedEmbedding> value) {
@@ -161,6 +164,7 @@ bool FramePipeline::Join(Frame& frame) {
   const auto found = shared_.find(frame.key);
   if (found == shared_.end()) return false;
   Flight& flight = *found->second;
+  if (frame.place) runner_->Release(std::move(frame.place));
   frame.coalesced = true;
   frame.joined = steady_clock::now();
   frame.flight = found->second;
@@ -169,155 +173,6 @@ bool FramePipeline::Join(Frame& frame) {
   flight.interactive |= frame.request.interactive;
   if (flight.queued) runner_->Raise(flight.ticket, flight.deadline, flight.interactive);
   return true;
-}
-
-// Not OK: refused, nothing was started. Either way `evicted` may have lost its place to this frame.
-absl::Status FramePipeline::Launch(Frame& frame, FlightPtr* evicted) {
-  if (!decoders_) return Draining();
-  const size_t bytes = frame.request.image.size();
-  if (undecoded_bytes_ > 0 && undecoded_bytes_ + bytes > options_.undecoded_bytes) {
-    return WithRetry(Error(Reason::kQueueFull, "too many images wait to be decoded"),
-                     runner_->Load().wait);
-  }
-  const int64_t patches = PatchesOf(frame.request.prepare);
-  auto reserved = runner_->Reserve(
-      {.patches = patches, .deadline = frame.deadline, .interactive = frame.request.interactive});
-  if (!reserved.ok()) return reserved.status();
-  if (reserved->evicted) *evicted = flights_.at(*reserved->evicted);
-
-  auto flight = std::make_shared<Flight>();
-  if (!decoders_->Submit([this, flight] { Decode(flight); })) {
-    runner_->Release(std::move(reserved->place));
-    return Error(Reason::kQueueFull, "too many images wait to be decoded");
-  }
-  flight->ticket = frame.ticket;
-  flight->key = frame.key;
-  flight->shared = frame.request.cache != CacheUse::kNoStore && !frame.request.resent &&
-                   !shared_.contains(frame.key);
-  flight->place = std::move(reserved->place);
-  flight->waiters = {frame.ticket};
-  flight->deadline = frame.deadline;
-  flight->interactive = frame.request.interactive;
-  flight->request = std::move(frame.request);
-  undecoded_bytes_ += bytes;
-  frame.flight = flight;
-  flights_.emplace(flight->ticket, flight);
-  if (flight->shared) shared_.emplace(flight->key, flight);
-  return absl::OkStatus();
-}
-
-void FramePipeline::Decode(const FlightPtr& flight) {
-  if (Abandoned(flight)) return;
-  {
-    const MutexLock lock(mutex_);
-    flight->request.prepare.deadline = flight->deadline;  // others may have joined with more time
-  }
-  const TimePoint began = steady_clock::now();
-  auto prepared = preparer_.Prepare(flight->request.image, flight->request.prepare);
-  flight->decode = steady_clock::now() - began;
-  metrics_.StageTime(Stage::kDecode, flight->decode);
-  {
-    const MutexLock lock(mutex_);
-    FreeImage(*flight);
-  }
-  if (prepared.ok()) {
-    Enqueue(flight, *std::move(prepared));
-  } else {
-    runner_->Release(std::move(flight->place));
-    Land(flight, {.status = prepared.status()});
-  }
-}
-
-// True when nobody waits for the flight any more; it is then closed and its place given back.
-bool FramePipeline::Abandoned(const FlightPtr& flight) {
-  const MutexLock lock(mutex_);
-  if (!flight->waiters.empty()) return false;
-  runner_->Release(std::move(flight->place));
-  FreeImage(*flight);
-  CloseFlight(*flight);
-  return true;
-}
-
-void FramePipeline::FreeImage(Flight& flight) {
-  undecoded_bytes_ -= flight.request.image.size();
-  flight.request.image = std::string();  // an empty one lets go of the memory
-}
-
-void FramePipeline::Enqueue(const FlightPtr& flight, vision::PreparedImage prepared) {
-  if (Abandoned(flight)) return;
-  flight->quality_warnings = WarningBits(prepared.quality);
-  for (const vision::QualityWarning warning : prepared.quality.warnings) {
-    metrics_.QualityWarning(vision::QualityWarningName(warning));
-  }
-  absl::Status pushed;
-  {
-    const MutexLock lock(mutex_);
-    EncodeJob job{
-        .patches = std::move(prepared.patches),
-        .deadline = flight->deadline,
-        .interactive = flight->interactive,
-        .alone = flight->request.resent,
-        .done = [this, flight](EncodeAnswer answer) { Encoded(flight, std::move(answer)); }};
-    flight->queued = true;  // before Push: the job may be answered before Push returns
-    pushed = runner_->Push(flight->ticket, std::move(job), std::move(flight->place));
-  }
-  if (!pushed.ok()) Land(flight, {.status = pushed});
-}
-
-void FramePipeline::Encoded(const FlightPtr& flight, EncodeAnswer answer) {
-  FrameResult result;
-  result.times = {.decode = flight->decode, .queue = answer.queued, .encode = answer.encoded};
-  metrics_.StageTime(Stage::kQueue, answer.queued);
-  if (!answer.vector.ok()) {
-    result.status = answer.vector.status();
-    Land(flight, result);
-    return;
-  }
-  metrics_.StageTime(Stage::kEncode, answer.encoded);
-  // Rounded here, once, so that a hit and a miss give the heads the same numbers.
-  result.embedding = std::make_shared<const CachedEmbedding>(
-      CachedEmbedding{.halves = EncodeHalf(*answer.vector),
-                      .quality_warnings = flight->quality_warnings,
-                      .encoded_at_us = UnixMicroseconds()});
-  if (answer.cacheable && flight->request.cache != CacheUse::kNoStore) {
-    cache_.Store({.key = flight->key,
-                  .session = flight->request.session,
-                  .accepted_at_us = flight->request.accepted_at_us,
-                  .value = result.embedding});
-  }
-  Land(flight, result);
-}
-
-void FramePipeline::Land(const FlightPtr& flight, const FrameResult& result) {
-  std::vector<FramePtr> waiting;
-  {
-    const MutexLock lock(mutex_);
-    CloseFlight(*flight);
-    for (const Ticket ticket : flight->waiters) {
-      if (FramePtr frame = Extract(ticket)) waiting.push_back(std::move(frame));
-    }
-    flight->waiters.clear();
-  }
-  const bool failed = ReasonOf(result.status) == Reason::kInternal;
-  for (const FramePtr& frame : waiting) {
-    // Callers are told no details: here they are, under the id that callers get.
-    if (failed) {
-      LogError("a frame failed", {{"request_id", frame->coalesced ? frame->request.request_id
-                                                                  : flight->request.request_id},
-                                  {"error", std::string(result.status.message())}});
-    }
-    FrameResult own = result;
-    if (frame->coalesced) {
-      own.outcome = Outcome::kCoalesced;
-      own.times = {.queue = steady_clock::now() - frame->joined};
-    }
-    Answer(*frame, std::move(own));
-  }
-}
-
-void FramePipeline::CloseFlight(const Flight& flight) {
-  if (flight.shared) shared_.erase(flight.key);
-  flights_.erase(flight.ticket);
 }
 
 void FramePipeline::Cancel(Ticket ticket) {
@@ -344,20 +199,24 @@ void FramePipeline::Withdraw(Ticket ticket, const absl::Status& status) {
 
 FramePipeline::FramePtr FramePipeline::Extract(Ticket ticket) {
   auto node = frames_.extract(ticket);
-  return node.empty() ? nullptr : std::move(node.mapped());
+  if (node.empty()) return nullptr;
+  FramePtr frame = std::move(node.mapped());
+  if (frame->place) runner_->Release(std::move(frame->place));
+  if (frame->lane) lanes_.Leave(*frame->lane, ticket, steady_clock::now());
+  return frame;
 }
 
 void FramePipeline::Refuse(Frame& frame, const absl::Status& status) {
   metrics_.Refused(ReasonOf(status));
   timer_.Remove(frame.ticket, frame.deadline);
-  frame.done({.status = status, .next_frame_after = runner_->Load().next_frame_after});
+  frame.done({.status = status, .next_frame_after = runner_->Load(frame.subject).next_frame_after});
 }
 
 void FramePipeline::Answer(Frame& frame, FrameResult result) {
   timer_.Remove(frame.ticket, frame.deadline);
   if (!result.status.ok()) metrics_.FrameDropped(ReasonOf(result.status));
   result.times.cache = frame.lookup;
-  result.next_frame_after = runner_->Load().next_frame_after;
+  result.next_frame_after = runner_->Load(frame.subject).next_frame_after;
   frame.done(std::move(result));
 }
 
@@ -375,7 +234,7 @@ void FramePipeline::Stop() {
     decoders = std::move(decoders_);
     for (const auto& [ticket, frame] : frames_) unanswered.push_back(ticket);
   }
-  for (const Ticket ticket : unanswered) Withdraw(ticket, Draining());
+  for (const Ticket ticket : unanswered) Withdraw(ticket, DrainingError());
   decoders.reset();  // joins: what was taken sees that nobody waits
   runner_->Stop();
 }
@@ -396,12 +255,6 @@ ContentKey FramePipeline::KeyOf(const FrameRequest& request) const {
                          .native = native,
                          .resize_to = native ? vision::ImageSize{} : prepare.heads_input,
                          .apply_exif = prepare.orientation == vision::OrientationMode::kApplyExif});
-}
-
-int64_t FramePipeline::PatchesOf(const vision::PrepareOptions& prepare) const {
-  if (prepare.resize == vision::ResizeMode::kNative) return options_.max_patches;
-  const int patch = options_.preparer.config.patch_size;
-  return int64_t{prepare.heads_input.width / patch} * (prepare.heads_input.height / patch);
 }
 
 }  // namespace emotion::embedding

@@ -15,6 +15,11 @@
 // key, so equal cache_scope) share one: its deadline is the latest and its priority the highest of
 // its waiters, and a failure answers all of them and is not cached. Frames that were resent after a
 // crash and frames that may not be stored neither join nor are joined.
+//
+// Newest frame wins (common/rpc/newest_wins.h): a live frame that arrives makes the one of its lane
+// that still waits, in whatever stage before the encode, be answered SUPERSEDED, and takes its
+// place in line, so that one who sends often is neither starved nor favoured. A flight that others
+// wait for goes on for them. A live frame that arrives after a newer one is SUPERSEDED at once.
 #pragma once
 
 #include <memory>
@@ -22,6 +27,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "common/rpc/newest_wins.h"
 #include "common/sync/mutex.h"
 #include "common/sync/worker_pool.h"
 #include "embedding_service/batching/batch_runner.h"
@@ -84,16 +90,25 @@ class FramePipeline {
   using FramePtr = std::shared_ptr<Frame>;
   using FlightPtr = std::shared_ptr<Flight>;
 
+  static absl::Status DrainingError();
   void LookedUp(const FramePtr& frame, std::shared_ptr<const CachedEmbedding> value);
   void Miss(const FramePtr& frame);
+  struct Entrance {
+    bool entered = false;
+    FramePtr superseded = nullptr;  // the frame itself where it did not enter, else an older one
+  };
+  Entrance Enter(const FramePtr& frame) REQUIRES_LOCK(mutex_);
+  FramePtr Supersede(Ticket ticket, Frame& newer) REQUIRES_LOCK(mutex_);
+  void LookUp(const FramePtr& frame);
   bool Join(Frame& frame) REQUIRES_LOCK(mutex_);
   absl::Status Launch(Frame& frame, FlightPtr* evicted) REQUIRES_LOCK(mutex_);
   void Decode(const FlightPtr& flight);
   void Enqueue(const FlightPtr& flight, vision::PreparedImage prepared);
   void Encoded(const FlightPtr& flight, EncodeAnswer answer);
   void Land(const FlightPtr& flight, const FrameResult& result);
-  bool Abandoned(const FlightPtr& flight);
-  void CloseFlight(const Flight& flight) REQUIRES_LOCK(mutex_);
+  bool Abandoned(Flight& flight) REQUIRES_LOCK(mutex_);
+  void CloseFlight(Flight& flight) REQUIRES_LOCK(mutex_);
+  void Unshare(Flight& flight) REQUIRES_LOCK(mutex_);
   void FreeImage(Flight& flight) REQUIRES_LOCK(mutex_);
   void Withdraw(Ticket ticket, const absl::Status& status);
   FramePtr Extract(Ticket ticket) REQUIRES_LOCK(mutex_);
@@ -114,6 +129,7 @@ class FramePipeline {
   std::unordered_map<Ticket, FramePtr> frames_ GUARDED_BY(mutex_);    // the unanswered
   std::unordered_map<Ticket, FlightPtr> flights_ GUARDED_BY(mutex_);  // by their first frame
   std::unordered_map<ContentKey, FlightPtr, ContentKeyHash> shared_ GUARDED_BY(mutex_);
+  NewestWins lanes_ GUARDED_BY(mutex_){NewestWins::Rules{}};  // of live frames, by ticket
   Ticket next_ticket_ GUARDED_BY(mutex_) = 1;
   bool draining_ GUARDED_BY(mutex_) = false;
   size_t undecoded_bytes_ GUARDED_BY(mutex_) = 0;

@@ -24,6 +24,9 @@ struct FrameRequest {
   std::string image;             // as it came
   SessionKey session = {};       // 16 bytes or empty
   std::string cache_scope = {};  // 16 bytes or empty
+  uint32_t face_id = 0;          // of the session
+  uint64_t sequence = 0;         // larger is newer within (session, face_id); 0: no live frame
+  std::string subject = {};      // who shares a turn in the queue: the frame's fairness_key
   std::string request_id = {};
   std::chrono::milliseconds timeout{10'000};  // time left when it arrived
   int64_t accepted_at_us = 0;                 // Unix time at the first door

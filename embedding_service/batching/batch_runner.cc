@@ -97,6 +97,11 @@ bool BatchRunner::Cancel(Ticket ticket) {
   return true;
 }
 
+bool BatchRunner::Waits(Ticket ticket) const {
+  const MutexLock lock(mutex_);
+  return jobs_.contains(ticket);
+}
+
 std::optional<Place> BatchRunner::TakeBack(Ticket ticket) {
   Job taken;
   const MutexLock lock(mutex_);

@@ -95,6 +95,9 @@ class BatchRunner {
   // answered, or evicted, or never pushed.
   bool Cancel(Ticket ticket);
 
+  // False: as Cancel's false.
+  bool Waits(Ticket ticket) const;
+
   // As Cancel, and hands the waiting job's place in line to the caller, for the newer frame of the
   // same sender. nullopt where Cancel is false.
   std::optional<Place> TakeBack(Ticket ticket);

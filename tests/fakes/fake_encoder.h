@@ -4,11 +4,13 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cmath>
 #include <functional>
 #include <limits>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -65,7 +67,8 @@ class Gate {
 
 // What a test says to encoders and learns of them; outlives them. Safe from any thread.
 struct FakeEncoderControl {
-  Gate gate;  // every encode passes it
+  Gate gate;                      // every encode passes it
+  std::atomic<int> encode_ms{0};  // how long an encode takes at least
   std::atomic<int> encodes{0};
   std::atomic<int> images{0};
   std::atomic<int> throws{0};    // so many encodes throw
@@ -105,6 +108,7 @@ class FakeEncoder final : public vision::VisionEncoder {
       std::span<const vision::Patches* const> images) override {
     ++control_.encodes;
     control_.gate.Pass();
+    std::this_thread::sleep_for(std::chrono::milliseconds(control_.encode_ms));
     {
       const MutexLock lock(control_.mutex);
       control_.batch_sizes.push_back(images.size());

@@ -1,0 +1,198 @@
+// The work of a miss: a place in the queue, decoding, encoding, and the answer to all who wait for
+// it. See frame_pipeline.h.
+#include <algorithm>
+#include <utility>
+
+#include "common/error/error.h"
+#include "common/log/log.h"
+#include "common/numeric/half.h"
+#include "common/observe/metrics.h"
+#include "embedding_service/frame_pipeline_impl.h"
+
+namespace emotion::embedding {
+namespace {
+
+using std::chrono::steady_clock;
+
+int64_t UnixMicroseconds() {
+  return std::chrono::duration_cast<std::chrono::microseconds>(
+             std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+// Bit n is the protocol's QualityWarning n, which counts from 1 where ours counts from 0.
+uint32_t WarningBits(const vision::Quality& quality) {
+  uint32_t bits = 0;
+  for (const vision::QualityWarning warning : quality.warnings) {
+    bits |= 2U << static_cast<uint32_t>(warning);
+  }
+  return bits;
+}
+
+}  // namespace
+
+// In the place that the frame inherited, or in one of its own. Not OK: refused, nothing was
+// started. Either way `evicted` may have lost its place to this frame.
+absl::Status FramePipeline::Launch(Frame& frame, FlightPtr* evicted) {
+  if (!decoders_) return DrainingError();
+  const size_t bytes = frame.request.image.size();
+  if (undecoded_bytes_ > 0 && undecoded_bytes_ + bytes > options_.undecoded_bytes) {
+    return WithRetry(Error(Reason::kQueueFull, "too many images wait to be decoded"),
+                     runner_->Load().wait);
+  }
+  if (!frame.place) {
+    auto reserved = runner_->Reserve({.patches = PatchesOf(frame.request.prepare),
+                                      .deadline = frame.deadline,
+                                      .interactive = frame.request.interactive,
+                                      .subject = frame.subject});
+    if (!reserved.ok()) return reserved.status();
+    frame.place = std::move(reserved->place);
+    if (reserved->evicted) *evicted = flights_.at(*reserved->evicted);
+  }
+  auto flight = std::make_shared<Flight>();
+  if (!decoders_->Submit([this, flight] { Decode(flight); })) {
+    return Error(Reason::kQueueFull, "too many images wait to be decoded");
+  }
+  flight->ticket = frame.ticket;
+  flight->key = frame.key;
+  flight->shared = frame.request.cache != CacheUse::kNoStore && !frame.request.resent &&
+                   !shared_.contains(frame.key);
+  flight->place = std::move(frame.place);
+  flight->waiters = {frame.ticket};
+  flight->deadline = frame.deadline;
+  flight->interactive = frame.request.interactive;
+  flight->request = std::move(frame.request);
+  undecoded_bytes_ += bytes;
+  frame.flight = flight;
+  flights_.emplace(flight->ticket, flight);
+  if (flight->shared) shared_.emplace(flight->key, flight);
+  return absl::OkStatus();
+}
+
+void FramePipeline::Decode(const FlightPtr& flight) {
+  {
+    const MutexLock lock(mutex_);
+    if (Abandoned(*flight)) return;
+    flight->decoding = true;
+    flight->request.prepare.deadline = flight->deadline;  // others may have joined with more time
+  }
+  const TimePoint began = steady_clock::now();
+  auto prepared = preparer_.Prepare(flight->request.image, flight->request.prepare);
+  flight->decode = steady_clock::now() - began;
+  metrics_.StageTime(Stage::kDecode, flight->decode);
+  {
+    const MutexLock lock(mutex_);
+    FreeImage(*flight);
+    if (Abandoned(*flight)) return;
+    if (!prepared.ok()) runner_->Release(std::move(flight->place));
+  }
+  if (prepared.ok()) {
+    Enqueue(flight, *std::move(prepared));
+  } else {
+    Land(flight, {.status = prepared.status()});
+  }
+}
+
+// True when nobody waits for the flight any more; it is then closed and its place given back.
+bool FramePipeline::Abandoned(Flight& flight) {
+  if (!flight.waiters.empty()) return false;
+  runner_->Release(std::move(flight.place));
+  FreeImage(flight);
+  CloseFlight(flight);
+  return true;
+}
+
+void FramePipeline::FreeImage(Flight& flight) {
+  undecoded_bytes_ -= flight.request.image.size();
+  flight.request.image = std::string();  // an empty one lets go of the memory
+}
+
+void FramePipeline::Enqueue(const FlightPtr& flight, vision::PreparedImage prepared) {
+  flight->quality_warnings = WarningBits(prepared.quality);
+  for (const vision::QualityWarning warning : prepared.quality.warnings) {
+    metrics_.QualityWarning(vision::QualityWarningName(warning));
+  }
+  absl::Status pushed;
+  {
+    const MutexLock lock(mutex_);
+    if (Abandoned(*flight)) return;
+    EncodeJob job{
+        .patches = std::move(prepared.patches),
+        .deadline = flight->deadline,
+        .interactive = flight->interactive,
+        .alone = flight->request.resent,
+        .done = [this, flight](EncodeAnswer answer) { Encoded(flight, std::move(answer)); }};
+    flight->queued = true;  // before Push: the job may be answered before Push returns
+    pushed = runner_->Push(flight->ticket, std::move(job), std::move(flight->place));
+  }
+  if (!pushed.ok()) Land(flight, {.status = pushed});
+}
+
+void FramePipeline::Encoded(const FlightPtr& flight, EncodeAnswer answer) {
+  FrameResult result;
+  result.times = {.decode = flight->decode, .queue = answer.queued, .encode = answer.encoded};
+  metrics_.StageTime(Stage::kQueue, answer.queued);
+  if (!answer.vector.ok()) {
+    result.status = answer.vector.status();
+    Land(flight, result);
+    return;
+  }
+  metrics_.StageTime(Stage::kEncode, answer.encoded);
+  // Rounded here, once, so that a hit and a miss give the heads the same numbers.
+  result.embedding = std::make_shared<const CachedEmbedding>(
+      CachedEmbedding{.halves = EncodeHalf(*answer.vector),
+                      .quality_warnings = flight->quality_warnings,
+                      .encoded_at_us = UnixMicroseconds()});
+  if (answer.cacheable && flight->request.cache != CacheUse::kNoStore) {
+    cache_.Store({.key = flight->key,
+                  .session = flight->request.session,
+                  .accepted_at_us = flight->request.accepted_at_us,
+                  .value = result.embedding});
+  }
+  Land(flight, result);
+}
+
+void FramePipeline::Land(const FlightPtr& flight, const FrameResult& result) {
+  std::vector<FramePtr> waiting;
+  {
+    const MutexLock lock(mutex_);
+    CloseFlight(*flight);
+    for (const Ticket ticket : flight->waiters) {
+      if (FramePtr frame = Extract(ticket)) waiting.push_back(std::move(frame));
+    }
+    flight->waiters.clear();
+  }
+  const bool failed = ReasonOf(result.status) == Reason::kInternal;
+  for (const FramePtr& frame : waiting) {
+    // Callers are told no details: here they are, under the id that callers get.
+    if (failed) {
+      LogError("a frame failed", {{"request_id", frame->coalesced ? frame->request.request_id
+                                                                  : flight->request.request_id},
+                                  {"error", std::string(result.status.message())}});
+    }
+    FrameResult own = result;
+    if (frame->coalesced) {
+      own.outcome = Outcome::kCoalesced;
+      own.times = {.queue = steady_clock::now() - frame->joined};
+    }
+    Answer(*frame, std::move(own));
+  }
+}
+
+void FramePipeline::CloseFlight(Flight& flight) {
+  Unshare(flight);
+  flights_.erase(flight.ticket);
+}
+
+// No other frame may join it any more.
+void FramePipeline::Unshare(Flight& flight) {
+  if (std::exchange(flight.shared, false)) shared_.erase(flight.key);
+}
+
+int64_t FramePipeline::PatchesOf(const vision::PrepareOptions& prepare) const {
+  if (prepare.resize == vision::ResizeMode::kNative) return options_.max_patches;
+  const int patch = options_.preparer.config.patch_size;
+  return int64_t{prepare.heads_input.width / patch} * (prepare.heads_input.height / patch);
+}
+
+}  // namespace emotion::embedding

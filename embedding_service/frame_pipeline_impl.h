@@ -1,0 +1,50 @@
+// What is behind frame_pipeline.h: a frame and a flight. Included by its sources only.
+#pragma once
+
+#include <optional>
+
+#include "embedding_service/frame_pipeline.h"
+
+namespace emotion::embedding {
+
+// One unanswered frame. Whoever takes it out of frames_ answers it: that makes it exactly once.
+struct FramePipeline::Frame {
+  Ticket ticket = 0;
+  FrameRequest request;  // its flight's, once it launched one
+  FrameDone done;
+  TimePoint submitted;
+  TimePoint deadline;
+  std::optional<Lane> lane;  // of a live frame
+  std::string subject;
+  ContentKey key{};  // where the cache is used
+
+  // Guarded by the pipeline's mutex_ until the frame is taken out of frames_.
+  std::chrono::nanoseconds lookup{0};
+  Place place;  // of the frame that it superseded, until it launches a flight
+  bool coalesced = false;
+  TimePoint joined;  // another's flight
+  FlightPtr flight;
+};
+
+// The work that one frame asked for and others may wait for.
+struct FramePipeline::Flight {
+  // Set when it is launched.
+  Ticket ticket = 0;
+  ContentKey key{};
+  FrameRequest request;  // of its first frame
+
+  // Guarded by the pipeline's mutex_.
+  std::vector<Ticket> waiters;
+  TimePoint deadline;
+  bool interactive = true;
+  bool shared = false;    // others find it by its key
+  bool decoding = false;  // its image is being read, or was
+  bool queued = false;
+  Place place;  // until queued, or until a newer frame took it
+
+  // Written by the decode thread before the encoder sees the flight.
+  uint32_t quality_warnings = 0;
+  std::chrono::nanoseconds decode{0};
+};
+
+}  // namespace emotion::embedding
