@@ -8,7 +8,7 @@ SETUP ?= install
 SHELL := /bin/bash
 setup = SETUP=$(SETUP) scripts/setup.sh $(1)
 
-.PHONY: help setup build run test test-all oracles bench format lint clean
+.PHONY: help setup build run test test-all oracles bench bench-peers format lint clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -38,6 +38,11 @@ oracles:
 
 bench: build
 	@scripts/bench.sh
+
+# Beside other runtimes; downloads them from PyPI.
+bench-peers: build
+	@$(call setup,test-all)
+	@scripts/bench_peers.sh
 
 format:
 	@git ls-files '*.h' '*.cc' | xargs clang-format -i
