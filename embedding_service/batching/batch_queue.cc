@@ -76,7 +76,7 @@ absl::StatusOr<Reservation> BatchQueue::Reserve(const PlaceRequest& request, Tim
   Seat seat{.priority = PriorityOf(request.interactive), .since = now, .patches = request.patches};
   seat.turn = NextTurn(request.subject, seat.priority);
   const WaitEstimate estimate =
-      board_.Estimate(WorkAhead(seat.priority, seat.turn), request.patches, now);
+      board_.Estimate(WorkAhead(request.subject, seat.priority, seat.turn), request.patches, now);
   if (absl::Status late = CheckTime(request, estimate, now); !late.ok()) return late;
   if (absl::Status over = CheckShare(request, estimate); !over.ok()) return over;
   const auto evicted = MakeRoom(request, estimate);
@@ -148,8 +148,17 @@ int64_t BatchQueue::NextTurn(const std::string& subject, Priority priority) cons
   return std::max(turn, found->LastTurn(priority));
 }
 
-Work BatchQueue::WorkAhead(Priority priority, int64_t turn) const {
-  const Work ahead = LineOf(priority).work.UpTo(turn);
+// What is in line before this turn; or, where that is more, what will have been when the turn
+// comes: whoever else has a place here goes on sending, and gets as many turns until then.
+Work BatchQueue::WorkAhead(const std::string& subject, Priority priority, int64_t turn) const {
+  const Line& line = LineOf(priority);
+  const Subject* found = subjects_.Find(subject);
+  const int64_t own = found == nullptr ? 0 : found->turn_work[static_cast<size_t>(priority)];
+  const auto others = static_cast<int64_t>(subjects_.size()) - (found == nullptr ? 0 : 1);
+  const int64_t turns = own + (turn - line.turns.clock()) * others;
+  Work ahead = line.work.UpTo(turn);
+  ahead.frames = std::max(ahead.frames, turns / kLeastTurn);
+  ahead.patches = std::max(ahead.patches, turns);
   return priority == Priority::kInteractive ? ahead
                                             : ahead + LineOf(Priority::kInteractive).work.total();
 }
@@ -157,7 +166,7 @@ Work BatchQueue::WorkAhead(Priority priority, int64_t turn) const {
 WaitEstimate BatchQueue::Estimate(const std::string& subject, int64_t patches,
                                   TimePoint now) const {
   const int64_t turn = NextTurn(subject, Priority::kInteractive);
-  return board_.Estimate(WorkAhead(Priority::kInteractive, turn), patches, now);
+  return board_.Estimate(WorkAhead(subject, Priority::kInteractive, turn), patches, now);
 }
 
 // ---- Places
@@ -278,17 +287,34 @@ std::optional<TimePoint> BatchQueue::NextTake(size_t encoder, TimePoint now) con
   return std::min(oldest + rules_.wait_to_fill, last_chance);
 }
 
+std::chrono::nanoseconds BatchQueue::EstimateBatch(size_t encoder, TimePoint now) const {
+  const auto frames = static_cast<int64_t>(waiting_.size());
+  const auto most = static_cast<int64_t>(board_.MaxFrames(encoder, now));
+  const int64_t patches = waiting_.patches() / frames * std::min(frames, most);
+  return board_.pace().Estimate(std::min(patches, rules_.max_patches));
+}
+
+// Of the frames whose deadline lies after `after` and not after `until`.
+void BatchQueue::Collect(TimePoint after, TimePoint until, Batch* batch) const {
+  size_t passed_over = 0;
+  for (const Order& order : waiting_.line()) {
+    if (batch->full() || passed_over > kLookFurther) return;
+    const WaitingFrame& frame = waiting_.At(order.ticket).frame;
+    const bool asked_for = after < frame.deadline && frame.deadline <= until;
+    if (!asked_for || !batch->Add(frame)) ++passed_over;
+  }
+}
+
 std::vector<Ticket> BatchQueue::Take(size_t encoder, TimePoint now) {
   const std::optional<TimePoint> when = NextTake(encoder, now);
   if (!when || now < *when) return {};
   AgeBatchWork(now);
   Batch batch(board_.MaxFrames(encoder, now), rules_.max_patches);
-  size_t passed_over = 0;
-  for (const Order& order : waiting_.line()) {
-    if (batch.full() || passed_over > kLookFurther) break;
-    const WaitingFrame& frame = waiting_.At(order.ticket).frame;
-    if (frame.deadline > now && !batch.Add(frame)) ++passed_over;
-  }
+  // A frame that will be late takes nobody's slot. It may have one that is left: the estimate may
+  // be wrong, and only an encode can tell.
+  const TimePoint done = now + EstimateBatch(encoder, now);
+  Collect(done, TimePoint::max(), &batch);
+  Collect(now, done, &batch);
   if (batch.tickets().empty()) return {};
   for (const Ticket ticket : batch.tickets()) {
     const std::optional<Entry> taken = Leave(ticket);

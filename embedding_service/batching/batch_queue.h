@@ -2,7 +2,8 @@
 //
 // **Batches.** Continuous: whenever an encoder is free it takes what waits, up to `max_frames` and
 // `max_patches`; only a `wait_to_fill` makes it wait for a fuller batch. A frame that does not fit
-// is passed over and is first in the next batch. A resent frame goes alone.
+// is passed over and is first in the next batch. A frame that would be encoded too late for its
+// deadline goes only where a slot is left. A resent frame goes alone.
 //
 // **Order.** Interactive frames first; inside a priority the subjects take turns (turns.h), so that
 // one who sends much makes nobody wait but himself; inside a subject frames go as they came. Batch
@@ -128,7 +129,7 @@ class BatchQueue {
   const Line& LineOf(Priority priority) const { return lines_[static_cast<size_t>(priority)]; }
 
   int64_t NextTurn(const std::string& subject, Priority priority) const;
-  Work WorkAhead(Priority priority, int64_t turn) const;
+  Work WorkAhead(const std::string& subject, Priority priority, int64_t turn) const;
   absl::Status CheckTime(const PlaceRequest& request, const WaitEstimate& estimate,
                          TimePoint now) const;
   absl::Status CheckShare(const PlaceRequest& request, const WaitEstimate& estimate) const;
@@ -143,6 +144,8 @@ class BatchQueue {
   void Enter(const Entry& entry);
   std::optional<Entry> Leave(Ticket ticket);
   void AgeBatchWork(TimePoint now);
+  std::chrono::nanoseconds EstimateBatch(size_t encoder, TimePoint now) const;
+  void Collect(TimePoint after, TimePoint until, Batch* batch) const;
 
   const BatchRules rules_;
   std::array<Line, 2> lines_;

@@ -62,8 +62,9 @@ void EncodePace::Record(int64_t patches, std::chrono::nanoseconds duration) {
 
 std::chrono::nanoseconds EncodePace::Estimate(int64_t patches) const {
   if (patches <= 0) return std::chrono::nanoseconds(0);
+  const double ns = EstimateNs(static_cast<double>(patches)) + 0.5;
   return std::chrono::nanoseconds(
-      static_cast<int64_t>(EstimateNs(static_cast<double>(patches)) + 0.5));
+      static_cast<int64_t>(std::min(ns, static_cast<double>(kLongest.count()))));
 }
 
 }  // namespace emotion::embedding

@@ -21,6 +21,9 @@ struct MeasuredEncode {
 
 class EncodePace {
  public:
+  // No estimate is longer, so that sums of estimates stay within their type.
+  static constexpr std::chrono::nanoseconds kLongest = std::chrono::hours(24);
+
   // Starts from encodes of several sizes, such as a self-test's: the line through them. Replaces
   // what was known; without an encode of patches > 0 nothing is known.
   void Learn(std::span<const MeasuredEncode> encodes);
@@ -29,8 +32,8 @@ class EncodePace {
   // four times: a machine that paused once must not close the door.
   void Record(int64_t patches, std::chrono::nanoseconds duration);
 
-  // The time that one encode of `patches` patches will take; 0 while nothing was measured, and for
-  // no patches.
+  // The time that one encode of `patches` patches will take, a day at most; 0 while nothing was
+  // measured, and for no patches.
   std::chrono::nanoseconds Estimate(int64_t patches) const;
 
  private:

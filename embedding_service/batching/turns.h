@@ -33,6 +33,7 @@ class Turns {
   // Nothing waits and nothing runs: all subjects are even. The clock does not go back.
   void Rest();
 
+  int64_t clock() const { return clock_; }
   size_t remembered() const { return ends_.size(); }
 
  private:

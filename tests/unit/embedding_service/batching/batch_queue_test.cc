@@ -71,6 +71,17 @@ TEST_CASE("a frame whose deadline passed never reaches the encoder") {
   CHECK(queue.rules().empty());
 }
 
+TEST_CASE("a frame that would be encoded too late takes nobody's slot, only one that is left") {
+  Queue queue({.max_frames = 2, .queue_limit = 8});
+  REQUIRE(queue.Submit(1, {.timeout = milliseconds(199)}).ok());
+  REQUIRE(queue.Submit(2).ok());
+  REQUIRE(queue.Submit(3, {.timeout = milliseconds(201)}).ok());
+  queue.KnowPace(kFace, milliseconds(100));  // a batch of two takes 200 ms
+  CHECK(queue.Take() == Tickets{2, 3});
+  queue.Encoded();
+  CHECK(queue.Encode() == Tickets{1});
+}
+
 TEST_CASE("a removed frame is neither taken nor dead, and its place is free again") {
   Queue queue({.queue_limit = 1});
   REQUIRE(queue.Submit(1).ok());
@@ -314,6 +325,20 @@ TEST_CASE("no batch waits past the moment at which it must start to meet a deadl
   CHECK(queue.Take().empty());
   queue.Advance(milliseconds(1));
   CHECK(queue.Take() == Tickets{1});
+}
+
+TEST_CASE("no amount of work and no pace overflows an estimate") {
+  Queue queue({.max_frames = 1, .queue_limit = 1000, .patch_limit = int64_t{1} << 50});
+  queue.KnowPace(1, std::chrono::hours(10));
+  for (Ticket t = 1; t <= 500; ++t) {
+    auto reserved = queue.rules().Reserve({.patches = int64_t{1} << 40,
+                                           .deadline = TimePoint::max(),
+                                           .subject = std::to_string(t / 2)},
+                                          queue.now());
+    REQUIRE(reserved.ok());
+  }
+  CHECK(queue.Wait("7") >= std::chrono::hours(24));
+  CHECK(queue.Wait("new") >= std::chrono::hours(24));
 }
 
 TEST_CASE("when the service ends everything that waits comes back once") {

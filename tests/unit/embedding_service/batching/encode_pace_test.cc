@@ -1,6 +1,7 @@
 #include "embedding_service/batching/encode_pace.h"
 
 #include <array>
+#include <cstdint>
 #include <vector>
 
 #include <catch2/catch.hpp>
@@ -83,6 +84,11 @@ TEST_CASE("a device that became three times slower is known within six encodes")
   CHECK(ErrorPercent(pace, 8, TimeOf(8, 3)) < 10);
   for (int i = 0; i < 8; ++i) pace.Record(8 * 64, TimeOf(8));  // and fast again
   CHECK(ErrorPercent(pace, 8, TimeOf(8)) < 10);
+}
+
+TEST_CASE("an estimate is a day at most, however much work there is") {
+  const EncodePace pace = Learned();
+  CHECK(pace.Estimate(INT64_MAX) == std::chrono::hours(24));
 }
 
 TEST_CASE("a mix of sizes is learnt from nothing") {

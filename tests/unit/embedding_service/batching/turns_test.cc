@@ -120,6 +120,17 @@ TEST_CASE("a light subject is admitted though a heavy one has filled the queue w
   CHECK_FALSE(queue.Submit(41, {.timeout = milliseconds(400), .of = "heavy"}).ok());
 }
 
+TEST_CASE("who asks for a late turn reckons with the turns that the others will get until then") {
+  Queue queue({.max_frames = 1, .queue_limit = 64});
+  queue.KnowPace(kFace, milliseconds(10));
+  for (const char* subject : {"a", "b", "c"})
+    queue.Fill({static_cast<Ticket>(*subject)}, {.of = subject});
+  CHECK(queue.Answer(kFace, "new") == milliseconds(40));
+  queue.Fill({1, 2, 3}, {.of = "a"});
+  CHECK(queue.Answer(kFace, "new") == milliseconds(40));
+  CHECK(queue.Answer(kFace, "a") == milliseconds(130));  // four turns of three, though six wait
+}
+
 TEST_CASE("with k subjects always waiting each gets its share within one frame") {
   constexpr size_t kSubjects = 5;
   Queue queue({.max_frames = 3, .queue_limit = 200});
