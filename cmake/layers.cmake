@@ -1,7 +1,7 @@
 # Layers: a library says in which room it lives, and may link only rooms of lower layers and its own.
 #
 #   proto <- common <- {vision, heads} <- {embedding_service, classifier_service, gateway}
-#         <- training <- cli
+#         <- training <- cli <- bench <- tests
 #
 # tests/unit/includes_test.py holds the #include lines to the same table.
 set(EMOTION_LAYERS_0 proto)
@@ -10,10 +10,11 @@ set(EMOTION_LAYERS_2 vision heads)
 set(EMOTION_LAYERS_3 embedding_service classifier_service gateway)
 set(EMOTION_LAYERS_4 training)
 set(EMOTION_LAYERS_5 cli)
-set(EMOTION_LAYERS_6 tests bench)
+set(EMOTION_LAYERS_6 bench)
+set(EMOTION_LAYERS_7 tests)
 
 function(_emotion_layer_of room out)
-  foreach(layer RANGE 6)
+  foreach(layer RANGE 7)
     if(room IN_LIST EMOTION_LAYERS_${layer})
       set(${out} ${layer} PARENT_SCOPE)
       return()

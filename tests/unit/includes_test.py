@@ -16,7 +16,8 @@ LAYERS = [
     {"embedding_service", "classifier_service", "gateway"},
     {"training"},
     {"cli"},
-    {"tests", "bench"},
+    {"bench"},
+    {"tests"},
 ]
 
 # A library's headers stay inside the folders that wrap it.
