@@ -91,30 +91,41 @@ FramePipeline::Entrance FramePipeline::Enter(const FramePtr& frame) {
 // being encoded, and its answer will soon be there.
 FramePipeline::FramePtr FramePipeline::Supersede(Ticket ticket, Frame& newer) {
   Frame& older = *frames_.at(ticket);
-  const FlightPtr flight = older.flight;
-  if (!flight) {
-    if (older.subject == newer.subject) newer.place = std::move(older.place);
-    return Extract(ticket);
-  }
-  std::optional<Place> place;
-  if (flight->waiters.size() > 1) {
-    if (flight->queued && !runner_->Waits(flight->ticket)) return nullptr;
-  } else if (flight->queued) {
-    place = runner_->TakeBack(flight->ticket);
-    if (!place) return nullptr;
-    CloseFlight(*flight);
-  } else {  // its decoder finds that nobody waits
-    place = std::move(flight->place);
-    Unshare(*flight);
-    if (!flight->decoding) FreeImage(*flight);
-  }
-  std::erase(flight->waiters, ticket);
-  if (place && flight->request.subject == newer.subject) {
-    newer.place = *std::move(place);
-  } else if (place) {
-    runner_->Release(*std::move(place));
+  if (older.flight && !LeaveFlight(older)) return nullptr;
+  if (older.subject == newer.subject) {
+    newer.place = std::move(older.place);
+    newer.turn = std::move(older.turn);
   }
   return Extract(ticket);
+}
+
+// The frame waits for its flight no more. Where no other frame does either the work ends, and what
+// it held in line is the frame's again. False: it is being encoded.
+bool FramePipeline::LeaveFlight(Frame& frame) {
+  const FlightPtr flight = frame.flight;
+  if (flight->waiters.size() > 1) {
+    if (flight->queued && !runner_->Waits(flight->ticket)) return false;
+  } else if (flight->queued) {
+    auto place = runner_->TakeBack(flight->ticket);
+    if (!place) return false;
+    frame.place = *std::move(place);
+    CloseFlight(*flight);
+  } else if (flight->turn) {
+    frame.place = std::move(flight->place);
+    frame.turn = std::move(flight->turn);
+    frame.turn->flight = nullptr;
+    FreeImage(*flight);
+    CloseFlight(*flight);
+  } else {  // its decoder finds that nobody waits
+    frame.place = std::move(flight->place);
+    Unshare(*flight);
+  }
+  // A flight that was launched by another frame may stand in another's turn.
+  if (flight->request.subject != frame.subject && frame.place) {
+    runner_->Release(std::move(frame.place));
+  }
+  std::erase(flight->waiters, frame.ticket);
+  return true;
 }
 
 void FramePipeline::LookUp(const FramePtr& frame) {

@@ -18,8 +18,9 @@
 //
 // Newest frame wins (common/rpc/newest_wins.h): a live frame that arrives makes the one of its lane
 // that still waits, in whatever stage before the encode, be answered SUPERSEDED, and takes its
-// place in line, so that one who sends often is neither starved nor favoured. A flight that others
-// wait for goes on for them. A live frame that arrives after a newer one is SUPERSEDED at once.
+// place in line for decoder and encoder, so that one who sends often is neither starved nor
+// favoured. A flight that others wait for goes on for them. A live frame that arrives after a newer
+// one is SUPERSEDED at once.
 #pragma once
 
 #include <memory>
@@ -87,6 +88,7 @@ class FramePipeline {
  private:
   struct Frame;
   struct Flight;
+  struct DecodeTurn;
   using FramePtr = std::shared_ptr<Frame>;
   using FlightPtr = std::shared_ptr<Flight>;
 
@@ -99,10 +101,11 @@ class FramePipeline {
   };
   Entrance Enter(const FramePtr& frame) REQUIRES_LOCK(mutex_);
   FramePtr Supersede(Ticket ticket, Frame& newer) REQUIRES_LOCK(mutex_);
+  bool LeaveFlight(Frame& frame) REQUIRES_LOCK(mutex_);
   void LookUp(const FramePtr& frame);
   bool Join(Frame& frame) REQUIRES_LOCK(mutex_);
   absl::Status Launch(Frame& frame, FlightPtr* evicted) REQUIRES_LOCK(mutex_);
-  void Decode(const FlightPtr& flight);
+  void Decode(const std::shared_ptr<DecodeTurn>& turn);
   void Enqueue(const FlightPtr& flight, vision::PreparedImage prepared);
   void Encoded(const FlightPtr& flight, EncodeAnswer answer);
   void Land(const FlightPtr& flight, const FrameResult& result);

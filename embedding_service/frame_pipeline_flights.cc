@@ -50,9 +50,14 @@ absl::Status FramePipeline::Launch(Frame& frame, FlightPtr* evicted) {
     if (reserved->evicted) *evicted = flights_.at(*reserved->evicted);
   }
   auto flight = std::make_shared<Flight>();
-  if (!decoders_->Submit([this, flight] { Decode(flight); })) {
+  auto turn = std::exchange(frame.turn, nullptr);
+  const bool inherited = turn && !turn->over;
+  if (!inherited) turn = std::make_shared<DecodeTurn>();
+  if (!inherited && !decoders_->Submit([this, turn] { Decode(turn); })) {
     return Error(Reason::kQueueFull, "too many images wait to be decoded");
   }
+  turn->flight = flight;
+  flight->turn = std::move(turn);
   flight->ticket = frame.ticket;
   flight->key = frame.key;
   flight->shared = frame.request.cache != CacheUse::kNoStore && !frame.request.resent &&
@@ -69,11 +74,14 @@ absl::Status FramePipeline::Launch(Frame& frame, FlightPtr* evicted) {
   return absl::OkStatus();
 }
 
-void FramePipeline::Decode(const FlightPtr& flight) {
+void FramePipeline::Decode(const std::shared_ptr<DecodeTurn>& turn) {
+  FlightPtr flight;
   {
     const MutexLock lock(mutex_);
-    if (Abandoned(*flight)) return;
-    flight->decoding = true;
+    turn->over = true;
+    flight = std::move(turn->flight);
+    if (!flight || Abandoned(*flight)) return;
+    flight->turn = nullptr;
     flight->request.prepare.deadline = flight->deadline;  // others may have joined with more time
   }
   const TimePoint began = steady_clock::now();

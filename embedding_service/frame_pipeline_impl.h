@@ -7,6 +7,14 @@
 
 namespace emotion::embedding {
 
+// A turn of the decode pool, and the flight it is for; guarded by the pipeline's mutex_. A newer
+// frame takes it over from the one that it supersedes: at the end of the line it might be
+// superseded itself before it is decoded, and so on for ever.
+struct FramePipeline::DecodeTurn {
+  FlightPtr flight;  // null: nobody's
+  bool over = false;
+};
+
 // One unanswered frame. Whoever takes it out of frames_ answers it: that makes it exactly once.
 struct FramePipeline::Frame {
   Ticket ticket = 0;
@@ -20,7 +28,9 @@ struct FramePipeline::Frame {
 
   // Guarded by the pipeline's mutex_ until the frame is taken out of frames_.
   std::chrono::nanoseconds lookup{0};
-  Place place;  // of the frame that it superseded, until it launches a flight
+  // Of the frame that it superseded, until it launches a flight.
+  Place place;
+  std::shared_ptr<DecodeTurn> turn;
   bool coalesced = false;
   TimePoint joined;  // another's flight
   FlightPtr flight;
@@ -37,10 +47,10 @@ struct FramePipeline::Flight {
   std::vector<Ticket> waiters;
   TimePoint deadline;
   bool interactive = true;
-  bool shared = false;    // others find it by its key
-  bool decoding = false;  // its image is being read, or was
+  bool shared = false;  // others find it by its key
   bool queued = false;
-  Place place;  // until queued, or until a newer frame took it
+  Place place;                       // until queued, or until a newer frame took it
+  std::shared_ptr<DecodeTurn> turn;  // until its image is read
 
   // Written by the decode thread before the encoder sees the flight.
   uint32_t quality_warnings = 0;

@@ -1,4 +1,7 @@
 // Newest frame wins, in the pipeline.
+#include <algorithm>
+#include <array>
+#include <atomic>
 #include <random>
 #include <thread>
 
@@ -194,6 +197,64 @@ TEST_CASE("frames superseded before they are decoded are not decoded, and free t
   CHECK(sent[9].Get().status.ok());
   test.AwaitNothingHeld();
   CHECK(test.DecodedCount() == 2);  // the broken one, the newest
+}
+
+TEST_CASE("the newer frame takes the older one's turn at the decoder, too") {
+  Pipeline test({.max_frames = 1}, {.decode_threads = 1});
+  testing::Gate gate;
+  gate.Close();
+  std::promise<void> held;
+  test.pipeline.Submit(Request("broken"), [&](const FrameResult&) {
+    gate.Pass();  // holds the decode thread
+    held.set_value();
+  });
+  gate.AwaitVisitor();
+  Mutex mutex;
+  std::vector<std::string> order;
+  const auto note = [&](const std::string& name) {
+    return [&, name](const FrameResult& result) {
+      const MutexLock lock(mutex);
+      order.push_back(name + (result.status.ok() ? "" : " superseded"));
+    };
+  };
+  test.pipeline.Submit(Live(1, 1, kAnna), note("anna 1"));
+  test.pipeline.Submit(Live(2, 1, kBert), note("bert 1"));
+  test.pipeline.Submit(Live(3, 2, kAnna), note("anna 2"));
+  gate.Open();
+  held.get_future().get();
+  test.AwaitNothingHeld();
+  const MutexLock lock(mutex);
+  CHECK(order == std::vector<std::string>{"anna 1 superseded", "anna 2", "bert 1"});
+}
+
+TEST_CASE("with a decoder that cannot keep up every sender still gets answers") {
+  Pipeline test({.max_frames = 8}, {.decode_threads = 1});
+  constexpr uint32_t kSenders = 16;
+  const std::string image = MakePng(1, 400, 400);  // takes long to decode
+  std::array<std::atomic<int>, kSenders> answers{};
+  std::atomic<int> unanswered{0};
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  uint64_t sequence = 0;
+  const auto all = [&] {
+    return std::all_of(answers.begin(), answers.end(), [](const auto& n) { return n >= 3; });
+  };
+  while (!all() && std::chrono::steady_clock::now() < until) {
+    ++sequence;
+    for (uint32_t sender = 0; sender < kSenders; ++sender) {
+      FrameRequest request = Live(1, sequence, std::string(16, static_cast<char>('a' + sender)));
+      request.image = image;
+      request.cache = CacheUse::kNoStore;
+      ++unanswered;
+      test.pipeline.Submit(std::move(request), [&, sender](const FrameResult& result) {
+        if (result.status.ok()) ++answers[sender];
+        --unanswered;
+      });
+    }
+    std::this_thread::sleep_for(milliseconds(1));
+  }
+  CHECK(all());
+  while (unanswered > 0) std::this_thread::yield();
+  test.AwaitNothingHeld();
 }
 
 TEST_CASE("a frame sent again after a crash is not out of date by itself") {
