@@ -7,6 +7,8 @@ namespace {
 
 constexpr std::chrono::milliseconds kModelTimeout{2000};
 constexpr std::chrono::milliseconds kForgetTimeout{5000};
+// A classifier service has no card before it met an embedding service.
+constexpr std::chrono::milliseconds kAskAgainAfter{200};
 
 std::string ModelOf(const PoolState& pool) { return pool.welcome ? pool.welcome->model() : ""; }
 
@@ -32,7 +34,8 @@ void LiveClassifier::Look() {
         known_model_ = card->model();
         known_demo_ = card->demo();
       } else {
-        asked_model_.clear();  // asked again after the next change
+        asked_model_.clear();
+        timers_.At(std::chrono::steady_clock::now() + kAskAgainAfter, [this] { Look(); });
       }
     }
     changed_();

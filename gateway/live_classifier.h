@@ -5,6 +5,7 @@
 #include <functional>
 #include <string>
 
+#include "common/rpc/timer_thread.h"
 #include "common/sync/mutex.h"
 #include "gateway/classifier_client.h"
 #include "gateway/live/live_backend.h"
@@ -37,6 +38,7 @@ class LiveClassifier final : public LiveBackend {
   std::string asked_model_ GUARDED_BY(mutex_);  // whose card was asked for last
   std::string known_model_ GUARDED_BY(mutex_);  // whose card is known
   bool known_demo_ GUARDED_BY(mutex_) = false;
+  TimerThread timers_;  // last: asks again
 };
 
 }  // namespace emotion::gateway

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes the Python environment of the oracles (transformers, torch, Pillow, grpcio), pinned in
+# Makes the Python environment of the oracles (transformers, torch, Pillow, grpcio, websockets), pinned in
 # tests/parity/requirements.txt. ORACLES names another folder than .oracles.
 set -euo pipefail
 cd "$(dirname "$0")/.."

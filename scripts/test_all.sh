@@ -41,6 +41,7 @@ step_oracles() {
   HEADS_WRITE_DIR=$written "$bin/unit_heads" "what is saved is loaded*"
   "$oracles/bin/python" tests/parity/check_written_head.py "$written"
   "$oracles/bin/python" tests/interop/run_grpcio_client.py "$bin/emotion"
+  "$oracles/bin/python" tests/interop/websockets_client.py "$bin/emotion"
 }
 
 steps=("$@")
