@@ -1,6 +1,6 @@
 // What the tower computes beside matrix products: norms and attention, vectorised.
 //
-// The same source (kernels_body.h) is compiled once for each instruction set; which one runs is
+// The same source (kernels_body.inc) is compiled once for each instruction set; which one runs is
 // decided once, by what the CPU has. All give the same results up to the rounding of sums. No
 // allocation, no threads: callers split the work. Buffers may be unaligned and must not overlap.
 #pragma once

@@ -2,4 +2,4 @@
 #define EMOTION_KERNEL_SET avx2
 #define EMOTION_KERNEL_NAME "avx2"
 #define EMOTION_KERNEL_LANES 8
-#include "vision/encoder/onednn/kernels_body.h"
+#include "vision/encoder/onednn/kernels_body.inc"

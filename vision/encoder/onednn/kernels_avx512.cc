@@ -2,4 +2,4 @@
 #define EMOTION_KERNEL_SET avx512
 #define EMOTION_KERNEL_NAME "avx512"
 #define EMOTION_KERNEL_LANES 16
-#include "vision/encoder/onednn/kernels_body.h"
+#include "vision/encoder/onednn/kernels_body.inc"

@@ -2,4 +2,4 @@
 #define EMOTION_KERNEL_SET portable
 #define EMOTION_KERNEL_NAME "portable"
 #define EMOTION_KERNEL_LANES 4
-#include "vision/encoder/onednn/kernels_body.h"
+#include "vision/encoder/onednn/kernels_body.inc"

@@ -178,6 +178,7 @@ absl::StatusOr<PackedModel> PackTower(const VisionConfig& config, const Checkpoi
   };
   {
     std::vector<std::jthread> helpers;
+    helpers.reserve(static_cast<size_t>(threads));
     for (int i = 0; i < threads; ++i) helpers.emplace_back(work);
   }
   if (absl::Status status = packing.status(); !status.ok()) return status;

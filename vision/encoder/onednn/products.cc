@@ -45,11 +45,7 @@ struct Kernel {
 };
 
 // A kernel is cut for a number of threads when it is made.
-struct Shape {
-  int64_t rows;
-  int threads;
-  auto operator<=>(const Shape&) const = default;
-};
+using Shape = std::pair<int64_t, int>;  // rows, threads
 
 }  // namespace
 
@@ -57,7 +53,7 @@ class Products::Impl {
  public:
   void Run(const PackedLinear::Packed& packed, const Shape& shape, const void* x, void* y,
            const void* other) {
-    omp_set_num_threads(shape.threads);
+    omp_set_num_threads(shape.second);
     Kernel& kernel = KernelFor(packed, shape);
     scratch_.Reserve(kernel.scratch_bytes);
     kernel.x.set_data_handle(const_cast<void*>(x));
@@ -79,7 +75,7 @@ class Products::Impl {
       shapes_.clear();
     }
     shapes_.insert(shape);
-    LinearDescs descs = DescsOf(packed.form, packed.spec, shape.rows);
+    LinearDescs descs = DescsOf(packed.form, packed.spec, shape.first);
     descs.weights = packed.weights.get_desc();
     const bool bias = static_cast<bool>(packed.bias);
     const bool multiplies = packed.spec.epilogue == Epilogue::kMultiply;
@@ -110,7 +106,7 @@ absl::Status Products::Run(const PackedLinear& linear, int64_t rows, int threads
                            void* y, const void* other) {
   const PackedLinear::Packed& packed = linear.packed();
   try {
-    impl_->Run(packed, {.rows = rows, .threads = threads}, x, y, other);
+    impl_->Run(packed, {rows, threads}, x, y, other);
     return absl::OkStatus();
   } catch (const dnnl::error& error) {
     return StatusOf(error, packed.spec);
