@@ -66,8 +66,8 @@ grpc::ServerUnaryReactor* Service::Classify(grpc::CallbackServerContext* context
   const CallMetrics metrics(metrics_, kService, "Classify");
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   predictor_.Classify(request->embedding(), [=](absl::StatusOr<v1::ClassifyResponse> classified) {
-    if (classified.ok()) *response = *std::move(classified);
     const grpc::Status status = ToGrpcStatus(classified.status());
+    if (classified.ok()) *response = *std::move(classified);
     metrics(status);
     reactor->Finish(status);
   });
@@ -80,8 +80,8 @@ grpc::ServerUnaryReactor* Service::GetModel(grpc::CallbackServerContext* context
   const CallMetrics metrics(metrics_, kService, "GetModel");
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   embeddings_.GetModel([=, this](absl::StatusOr<v1::GetEmbeddingModelResponse> encoder) {
-    if (encoder.ok()) *response = card_.With(*std::move(encoder));
     const grpc::Status status = ToGrpcStatus(encoder.status());
+    if (encoder.ok()) *response = card_.With(*std::move(encoder));
     metrics(status);
     reactor->Finish(status);
   });

@@ -101,7 +101,7 @@ absl::Status FieldError(std::string_view field, std::string_view description) {
                        {std::string(field), std::string(description)});
 }
 
-absl::Status WithViolation(absl::Status status, FieldViolation violation) {
+absl::Status WithViolation(absl::Status status, const FieldViolation& violation) {
   std::string records = PayloadText(status, kViolationsUrl);
   if (!records.empty()) records.push_back(kRecordSeparator);
   records += violation.field + kUnitSeparator + violation.description;

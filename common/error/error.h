@@ -65,7 +65,7 @@ struct FieldViolation {
 [[nodiscard]] absl::Status FieldError(std::string_view field, std::string_view description);
 
 // The same error, with (another) field violation.
-[[nodiscard]] absl::Status WithViolation(absl::Status status, FieldViolation violation);
+[[nodiscard]] absl::Status WithViolation(absl::Status status, const FieldViolation& violation);
 
 // The same error, saying when to try again.
 [[nodiscard]] absl::Status WithRetry(absl::Status status, std::chrono::milliseconds delay);
