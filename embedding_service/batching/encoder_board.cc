@@ -63,7 +63,8 @@ nanoseconds EncoderBoard::Begin(int64_t batches, nanoseconds each, TimePoint now
   for (const Encoder& encoder : encoders_) free.push_back(FreeIn(encoder, now));
   std::sort(free.begin(), free.end());
   const auto encoders = static_cast<int64_t>(free.size());
-  const double before = static_cast<double>(each.count()) * static_cast<double>(batches / encoders);
+  const int64_t rounds = batches / encoders;
+  const double before = static_cast<double>(each.count()) * static_cast<double>(rounds);
   const double longest = static_cast<double>(EncodePace::kLongest.count());
   return free[static_cast<size_t>(batches % encoders)] +
          nanoseconds(static_cast<int64_t>(std::min(before, longest)));

@@ -2,10 +2,10 @@
 #pragma once
 
 #include <array>
-#include <compare>
 #include <cstdint>
 #include <set>
 #include <string>
+#include <tuple>
 #include <unordered_map>
 #include <utility>
 
@@ -21,7 +21,10 @@ struct Order {
   uint64_t number;
   Ticket ticket;
 
-  friend auto operator<=>(const Order&, const Order&) = default;
+  friend bool operator<(const Order& a, const Order& b) {
+    return std::tie(a.priority, a.turn, a.number, a.ticket) <
+           std::tie(b.priority, b.turn, b.number, b.ticket);
+  }
 };
 
 // One sender, while it has something here.

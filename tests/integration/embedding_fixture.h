@@ -70,6 +70,7 @@ struct Server {
                   Loading loading = Loading::kDone) {
     if (loading == Loading::kHeld) loader_gate.Close();
     if (loading == Loading::kFails) load_error = absl::NotFoundError("no weights here");
+    devices = options.devices.size();
     options.listen = way == Way::kSocket ? "127.0.0.1:0" : "";
     auto started = EmbeddingServer::Start(
         options, {.metrics = metrics,
@@ -96,10 +97,14 @@ struct Server {
   absl::StatusOr<LoadedModel> Load() {
     loader_gate.Pass();
     if (!load_error.ok()) return load_error;
-    return LoadedModel{.encoder = std::make_unique<FakeEncoder>(control),
-                       .preprocessor = {},
-                       .make_fp32 = {},
-                       .directory = "/nowhere"};
+    LoadedModel model{.encoder = std::make_unique<FakeEncoder>(control),
+                      .preprocessor = {},
+                      .make_fp32 = {},
+                      .directory = "/nowhere"};
+    for (size_t i = 1; i < devices; ++i) {
+      model.on_more_devices.push_back(std::make_unique<FakeEncoder>(control));
+    }
+    return model;
   }
   void Loaded(const absl::Status& status) {
     const MutexLock lock(mutex);
@@ -155,7 +160,8 @@ struct Server {
   }
 
   Metrics metrics{BuildInfo{}};
-  FakeEncoderControl control;
+  FakeEncoderControl control;  // of the encoders of all devices
+  size_t devices = 1;
   testing::Gate loader_gate;
   absl::Status load_error;
   Mutex mutex;

@@ -111,6 +111,20 @@ TEST_CASE("a frame's own deadline is kept while the encoder is busy") {
   CHECK(stream.Get(1).status().code() == 0);
 }
 
+TEST_CASE("several devices are tested each, then serve one queue at the same time") {
+  Server server({.devices = {"first", "second"}, .batch_size = 1});
+  CHECK(server.control.batches() == std::vector<size_t>(4, 1));  // two warm encodes of each
+  const int tested = server.control.encodes;
+  Stream stream(server);
+  server.Occupy();
+  stream.Send(Frame(1, MakePng(1)));
+  stream.Send(Frame(2, MakePng(2)));
+  while (server.control.encodes < tested + 2) std::this_thread::yield();  // both are busy
+  server.control.gate.Open();
+  CHECK(stream.Get(1).embedding().data() == Expected(MakePng(1)));
+  CHECK(stream.Get(2).embedding().data() == Expected(MakePng(2)));
+}
+
 TEST_CASE("frames over the window are answered at once, for themselves alone") {
   Server server({.queue_limit = 3});
   Stream stream(server);

@@ -67,7 +67,7 @@ class Queue {
   Tickets TakeDead() { return queue_.TakeDead(now_); }
   // Take and Encoded.
   Tickets Encode(milliseconds time = milliseconds(0)) {
-    const Tickets taken = Take();
+    Tickets taken = Take();
     Advance(time);
     Encoded();
     return taken;
