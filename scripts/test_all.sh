@@ -2,7 +2,7 @@
 # The slow proofs: everything of `make test`, then slow tests, sanitizers, fuzzing, and the
 # independent clients and reference implementations (Python, see scripts/oracles.sh).
 #
-#   scripts/test_all.sh [STEP...]     steps: test slow asan tsan fuzz oracles; default: all
+#   scripts/test_all.sh [STEP...]     steps: test slow load asan tsan fuzz oracles; default: all
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -16,6 +16,11 @@ step_test() {
 
 step_slow() {
   ctest --preset release -L slow
+}
+
+# The whole system under sessions of webcams, for seconds: what it promises under load still holds.
+step_load() {
+  scripts/bench_load.sh --quick
 }
 
 # Programs of ours stay in release: the page and the whole-system test run there.
@@ -45,7 +50,7 @@ step_oracles() {
 }
 
 steps=("$@")
-[ ${#steps[@]} -gt 0 ] || steps=(test slow asan tsan fuzz oracles)
+[ ${#steps[@]} -gt 0 ] || steps=(test slow load asan tsan fuzz oracles)
 for step in "${steps[@]}"; do
   echo "== $step"
   "step_$step"

@@ -142,7 +142,7 @@ class Run {
     ++seconds_;
     second_.expires_at(begin_ + std::chrono::seconds(seconds_));
     second_.async_wait([this](boost::system::error_code cancelled) {
-      if (!cancelled) EachSecond();
+      if (!cancelled && !over_) EachSecond();  // cancelling comes too late for one that is due
     });
   }
 
@@ -161,6 +161,7 @@ class Run {
 
   void EndSessions() {
     facts_.cut_off = world_.cut_off;
+    over_ = true;
     second_.cancel();
     for (const auto& session : sessions_) session->End();
   }
@@ -182,6 +183,7 @@ class Run {
   std::vector<std::unique_ptr<WebcamSession>> sessions_;
   size_t opened_ = 0;
   int seconds_ = 0;
+  bool over_ = false;
   steady_clock::time_point connecting_since_;
   steady_clock::time_point begin_;
   RunFacts facts_;

@@ -62,7 +62,7 @@ void WebcamSession::ScheduleNext() {
   next_ = *next;
   due_.expires_at(begin_ + next_.due);
   due_.async_wait([this](boost::system::error_code cancelled) {
-    if (!cancelled) Tick();
+    if (!cancelled && !finished_) Tick();
   });
 }
 
@@ -159,7 +159,7 @@ void WebcamSession::ReconnectSoon() {
   const auto after = world_.options.reconnect_after * (0.5 + Uniform());
   reconnect_.expires_after(std::chrono::duration_cast<std::chrono::nanoseconds>(after));
   reconnect_.async_wait([this](boost::system::error_code cancelled) {
-    if (!cancelled) Connect();
+    if (!cancelled && !finished_) Connect();
   });
 }
 
