@@ -31,6 +31,7 @@ done
 [ ${#scenarios[@]} -gt 0 ] || scenarios=(overload live share sockets cleanup)
 [ -n "$out" ] || out=$(mktemp -d)
 mkdir -p "$out"
+for scenario in "${scenarios[@]}"; do rm -f "$out/${scenario}_"*; done
 ulimit -n "$(ulimit -Hn)"
 missed=0
 stack_pid=
