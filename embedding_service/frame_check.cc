@@ -43,8 +43,8 @@ class Violations {
       status_ = status;
       return;
     }
-    for (FieldViolation& violation : ViolationsOf(status)) {
-      status_ = WithViolation(std::move(status_), std::move(violation));
+    for (const FieldViolation& violation : ViolationsOf(status)) {
+      status_ = WithViolation(std::move(status_), violation);
     }
   }
 

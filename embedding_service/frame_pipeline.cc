@@ -33,9 +33,9 @@ absl::Status FramePipeline::DrainingError() {
   return Error(Reason::kDraining, "this server is about to stop; send the frame elsewhere");
 }
 
-FramePipeline::FramePipeline(Options options, std::unique_ptr<BatchRunner> runner,
+FramePipeline::FramePipeline(const Options& options, std::unique_ptr<BatchRunner> runner,
                              EmbeddingCache& cache, Metrics& metrics)
-    : options_(std::move(options)),
+    : options_(options),
       runner_(std::move(runner)),
       cache_(cache),
       metrics_(metrics),

@@ -56,7 +56,7 @@ class FramePipeline {
 
   // Borrows `cache` and `metrics`; they must outlive this object. Owns the runner, since its
   // encoder thread answers into here.
-  FramePipeline(Options options, std::unique_ptr<BatchRunner> runner, EmbeddingCache& cache,
+  FramePipeline(const Options& options, std::unique_ptr<BatchRunner> runner, EmbeddingCache& cache,
                 Metrics& metrics);
   ~FramePipeline();  // Stop()
 

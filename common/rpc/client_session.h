@@ -75,7 +75,9 @@ class ClientSessionImpl final
     }
     void OnDone(const grpc::Status& status) override {
       const std::shared_ptr<ClientSessionImpl> session = this->session().TakeSelf();
-      const grpc::Status final_status = status;  // gRPC's own goes with the reactor
+      // gRPC's own goes with the reactor.
+      // NOLINTNEXTLINE(performance-unnecessary-copy-initialization)
+      const grpc::Status final_status = status;
       delete this;
       session->Over(final_status);
     }

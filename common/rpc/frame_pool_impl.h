@@ -133,7 +133,7 @@ class FramePool<Hop>::Impl : public std::enable_shared_from_this<Impl> {
   void EndPatience() EXCLUDES_LOCK(mutex_);
 
   // frame_pool_streams.cc: replicas and their streams.
-  void TakeAddresses(std::vector<ResolvedAddress> addresses) EXCLUDES_LOCK(mutex_);
+  void TakeAddresses(const std::vector<ResolvedAddress>& addresses) EXCLUDES_LOCK(mutex_);
   void AddReplica(const ResolvedAddress& address) REQUIRES_LOCK(mutex_);
   void RemoveReplica(Replica& replica, Effects& effects) REQUIRES_LOCK(mutex_);
   void Connect(const std::shared_ptr<Replica>& replica) EXCLUDES_LOCK(mutex_);

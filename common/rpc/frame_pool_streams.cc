@@ -57,13 +57,13 @@ void FramePool<Hop>::Impl::Start() {
   }
   auto resolver = std::make_unique<Resolver>(
       options_.targets, options_.resolve_period,
-      [this](std::vector<ResolvedAddress> addresses) { TakeAddresses(std::move(addresses)); });
+      [this](const std::vector<ResolvedAddress>& addresses) { TakeAddresses(addresses); });
   MutexLock lock(mutex_);  // what it found already may use it
   resolver_ = std::move(resolver);
 }
 
 template <class Hop>
-void FramePool<Hop>::Impl::TakeAddresses(std::vector<ResolvedAddress> addresses) {
+void FramePool<Hop>::Impl::TakeAddresses(const std::vector<ResolvedAddress>& addresses) {
   Effects effects;
   std::vector<std::shared_ptr<Replica>> added;
   {
