@@ -93,17 +93,17 @@ scenario_overload() {
     --phase "name=surge,rate=2,seconds=$(full 3 60)" --phase "name=recovery,rate=0.5,seconds=$(full 3 10)")
   local short=("${phases[@]}")
   [ -n "$quick" ] || short[3]="name=surge,rate=2,seconds=20"
-  local sessions=(--sessions 100 --fps 4 --arrivals poisson --deadline-ms 1000)
+  local sessions=(--sessions 100 --fps 4 --deadline-ms 1000)
   local reach=(--objective "surge.goodput>=$(full 200 360)" --objective 'surge.p99_ms<=1000'
     --objective "recovery.settle_s<=$(full 3 5)" --objective 'server_rss_peak_mb<=1024')
   start --encode-ms 20 --batch 8
-  load overload_rest "${sessions[@]}" "${phases[@]}" "${reach[@]}" \
+  load overload_rest --arrivals poisson "${sessions[@]}" "${phases[@]}" "${reach[@]}" \
     --objective "surge.refuse_p99_ms<=$(full 500 50)"
   load overload_ws --transport ws "${sessions[@]}" "${short[@]}" "${reach[@]}"
-  load overload_grpc --transport grpc --no-live "${sessions[@]}" "${short[@]}" "${reach[@]}"
+  load overload_grpc --arrivals poisson --transport grpc --no-live "${sessions[@]}" "${short[@]}" "${reach[@]}"
   stop
-  rival overload_fifo8 "--encode-ms 20 --batch 8" "${sessions[@]}" "${short[@]}"
-  rival overload_fifo1 "--encode-ms 20 --batch 1" "${sessions[@]}" "${short[@]}"
+  rival overload_fifo8 "--encode-ms 20 --batch 8" --arrivals poisson "${sessions[@]}" "${short[@]}"
+  rival overload_fifo1 "--encode-ms 20 --batch 1" --arrivals poisson "${sessions[@]}" "${short[@]}"
   echo "### Twice the capacity (400 frames a second), deadline 1 s"
   echo
   local o=$out/overload
@@ -132,9 +132,10 @@ live_pair() {
 
 scenario_live() {
   live_pair gpu "--encode-ms 20 --batch 8" \
-    "--sessions 40 --fps 30 --jitter 0.2 --phase seconds=$(full 4 20)" "age_p50_ms<=$(full 200 40)"
+    "--sessions 40 --fps 30 --phase seconds=$(full 4 20)" "age_p50_ms<=$(full 200 40)"
   live_pair cpu "--encode-ms 0 --per-frame-ms 200 --batch 4" \
-    "--sessions 8 --fps 2 --jitter 0.2 --phase seconds=$(full 6 40)" "age_p50_ms<=$(full 3000 1600)"
+    "--sessions 8 --fps 2 --jitter 0.2 --deadline-ms 2000 --phase seconds=$(full 6 40)" "age_p50_ms<=$(full 3000 1600)"
+  # Ages cannot be much below half a frame period and one encode: 37 ms, and about 1 s.
   echo "### Live sessions at three times the capacity"
   echo
   for name in gpu cpu; do
