@@ -34,6 +34,7 @@ mkdir -p "$out"
 for scenario in "${scenarios[@]}"; do rm -f "$out/${scenario}_"*; done
 ulimit -n "$(ulimit -Hn)"
 missed=0
+unjudged=0
 stack_pid=
 
 # full QUICK FULL: the first with --quick.
@@ -78,11 +79,17 @@ load() {
   shift
   local target=$gateway
   [[ " $* " != *" grpc "* ]] || target=$classifier
+  local code=0
   "$bin/emotion-bench-load" --target "$target" --server-pid "$stack_pid" \
-    --json "$out/$name.json" --linger-ms "$(full 1000 3000)" "$@" >"$out/$name.md" || {
-    missed=1
-    sed -n "s/^MISSED/MISSED in $name:/p" "$out/$name.md"
-  }
+    --json "$out/$name.json" --linger-ms "$(full 1000 3000)" "$@" >"$out/$name.md" || code=$?
+  [ $code = 0 ] || judge "$name" $code
+}
+
+# What a run that missed something counts for. On a machine so busy that the generator itself was
+# late (code 3) nothing can be said about the server: no failure with --quick, no success without.
+judge() {
+  sed -n "s/^\(MISSED\|NOT JUDGED\)/\1 in $1/p" "$out/$1.md"
+  if [ "$2" != 3 ] || [ -z "$quick" ]; then missed=1; else unjudged=1; fi
 }
 
 table() { python3 bench/load/table.py "$@"; echo; }
@@ -94,7 +101,7 @@ scenario_overload() {
   local short=("${phases[@]}")
   [ -n "$quick" ] || short[3]="name=surge,rate=2,seconds=20"
   local sessions=(--sessions 100 --fps 4 --deadline-ms 1000)
-  local reach=(--objective "surge.goodput>=$(full 200 360)" --objective 'surge.p99_ms<=1000'
+  local reach=(--objective "surge.goodput>=$(full 200 360)" --objective "surge.p99_ms<=$(full 1500 1000)"
     --objective "recovery.settle_s<=$(full 3 5)" --objective 'server_rss_peak_mb<=1024')
   start --encode-ms 20 --batch 8
   load overload_rest --arrivals poisson "${sessions[@]}" "${phases[@]}" "${reach[@]}" \
@@ -167,15 +174,17 @@ scenario_share() {
     "the others alone: ${s}_ours_alone.json" "the others, beside it: ${s}_ours_heavy.json others" \
     "it: ${s}_ours_heavy.json heavy" "a queue, the others alone: ${s}_fifo_alone.json" \
     "a queue, the others beside it: ${s}_fifo_heavy.json others"
-  python3 - "${s}_ours" "$(full 3 1.2)" <<'PY' || missed=1
+  python3 - "${s}_ours" "$(full 3 1.2)" >"$out/share_ratio.md" <<'PY' || judge share_ratio $?
 import json, sys
 alone, beside = (json.load(open(f"{sys.argv[1]}_{name}.json"))["values"] for name in ("alone", "heavy"))
-ratio = beside["others.p99_ms"] / alone["p99_ms"]
-print(f"p99 of the others beside it over alone: {ratio:.2f}\n")
+ratio = beside["others.p99_ms"] / max(alone["p99_ms"], 1)
+print(f"p99 of the others beside it over alone: {ratio:.2f}")
 if ratio > float(sys.argv[2]):
-    print(f"MISSED in share: the ratio must be at most {sys.argv[2]}")
-    sys.exit(1)
+    print(f"MISSED: the ratio must be at most {sys.argv[2]}")
+    sys.exit(3 if max(alone["send_lag_p99_ms"], beside["send_lag_p99_ms"]) > 50 else 1)
 PY
+  sed -n '/^p99/p' "$out/share_ratio.md"
+  echo
 }
 
 scenario_sockets() {
@@ -242,5 +251,6 @@ for scenario in "${scenarios[@]}"; do
   declare -F "scenario_$scenario" >/dev/null || { echo "there is no scenario $scenario; see --help" >&2; exit 2; }
 done
 for scenario in "${scenarios[@]}"; do "scenario_$scenario"; done
+[ $unjudged = 0 ] || echo "The machine is too busy: some of this was not judged."
 echo "Machine: $(nproc) cores, load $(cut -d' ' -f1-3 /proc/loadavg). Numbers of each run: $out"
 exit $missed

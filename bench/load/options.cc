@@ -105,6 +105,9 @@ void AddReportFlags(CLI::App& app, LoadOptions& options, RawFlags& raw) {
   app.add_option("--json", options.json_file, "also write all numbers there");
   app.add_option("--server-pid", options.server_pid, "show CPU and memory of this process");
   app.add_option("--objective", raw.objectives, "what the run has to reach; repeat for more");
+  app.add_option("--max-send-lag-ms", options.max_send_lag_ms,
+                 "with a larger send_lag_p99_ms a missed objective is not judged: exit code 3")
+      ->capture_default_str();
   app.add_option("--linger-ms", raw.linger_ms, "wait so long for the last answers")
       ->capture_default_str();
 }

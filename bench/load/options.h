@@ -54,6 +54,7 @@ struct LoadOptions {
   pid_t server_pid = 0;
   std::string json_file;
   std::vector<Objective> objectives;
+  double max_send_lag_ms = 50;  // above it objectives are not judged
 
   size_t all_sessions() const { return sessions + heavy_sessions; }
 };
