@@ -42,6 +42,24 @@ struct Moments {
   }
 };
 
+using Histogram = std::array<int, 256>;
+
+Histogram CountLuma(const Luma& luma) {
+  Histogram histogram{};
+  for (const uint8_t value : luma) ++histogram[value];
+  return histogram;
+}
+
+// The value at place kPixels * p / 100 (from 0) of all in ascending order.
+int Percentile(const Histogram& histogram, int p) {
+  int before = 0;
+  for (int value = 0; value < 255; ++value) {
+    before += histogram[static_cast<size_t>(value)];
+    if (before > kPixels * p / 100) return value;
+  }
+  return 255;
+}
+
 double LumaVariance(const Luma& luma) {
   Moments moments;
   for (const uint8_t value : luma) moments.Add(value);
@@ -77,9 +95,8 @@ Quality AssessQuality(ImageSize sent, const RgbImage& image, const QualityThresh
   constexpr ImageSize kMeasured{kSide, kSide};
   const Luma luma =
       image.size == kMeasured ? MakeLuma(image) : MakeLuma(ResizeBicubic(image, kMeasured));
-  Luma sorted = luma;
-  std::sort(sorted.begin(), sorted.end());
-  const auto percentile = [&](int p) { return sorted[static_cast<size_t>(kPixels) * p / 100]; };
+  const Histogram histogram = CountLuma(luma);
+  const auto percentile = [&](int p) { return Percentile(histogram, p); };
 
   const auto [shorter, longer] = std::minmax(sent.width, sent.height);
   Quality quality;
