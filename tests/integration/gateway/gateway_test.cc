@@ -11,12 +11,14 @@
 #include "gateway/json_codec/base64.h"
 #include "gateway/server.h"
 #include "nlohmann/json.hpp"
+#include "tests/fakes/eventually.h"
 #include "tests/fakes/fake_classifier.h"
 #include "tests/fakes/raw_http_client.h"
 
 namespace emotion::gateway {
 namespace {
 
+using emotion::testing::Eventually;
 using emotion::testing::FakeClassifierServer;
 using emotion::testing::GetRequest;
 using emotion::testing::HttpAnswer;
@@ -40,16 +42,6 @@ GatewayOptions SmallOptions() {
                    .max_timeout = std::chrono::milliseconds(5000)};
   options.max_body_bytes = kMaxBody;
   return options;
-}
-
-template <class Condition>
-bool Eventually(const Condition& condition) {
-  const auto deadline = steady_clock::now() + std::chrono::seconds(10);
-  while (!condition()) {
-    if (steady_clock::now() > deadline) return false;
-    std::this_thread::sleep_for(std::chrono::milliseconds(2));
-  }
-  return true;
 }
 
 struct Fixture {

@@ -10,11 +10,13 @@
 
 #include "common/sync/mutex.h"
 #include "gateway/http/problem.h"
+#include "tests/fakes/eventually.h"
 #include "tests/fakes/raw_http_client.h"
 
 namespace emotion::gateway {
 namespace {
 
+using emotion::testing::Eventually;
 using emotion::testing::GetRequest;
 using emotion::testing::HttpAnswer;
 using emotion::testing::PostRequest;
@@ -103,16 +105,6 @@ struct Fixture {
   SmallApp app;
   std::unique_ptr<HttpServer> server;
 };
-
-template <class Condition>
-bool Eventually(const Condition& condition) {
-  const auto deadline = steady_clock::now() + std::chrono::seconds(10);
-  while (!condition()) {
-    if (steady_clock::now() > deadline) return false;
-    std::this_thread::sleep_for(milliseconds(2));
-  }
-  return true;
-}
 
 std::string Chunked(std::string_view chunks) {
   return "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" +

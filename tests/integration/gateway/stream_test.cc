@@ -10,6 +10,7 @@
 #include "fmt/format.h"
 #include "gateway/server.h"
 #include "nlohmann/json.hpp"
+#include "tests/fakes/eventually.h"
 #include "tests/fakes/fake_classifier.h"
 #include "tests/fakes/raw_web_socket_client.h"
 
@@ -41,12 +42,7 @@ GatewayOptions SmallOptions() {
 
 template <class Condition>
 bool Eventually(const Condition& condition) {
-  const auto deadline = steady_clock::now() + std::chrono::seconds(20);
-  while (!condition()) {
-    if (steady_clock::now() > deadline) return false;
-    std::this_thread::sleep_for(milliseconds(2));
-  }
-  return true;
+  return emotion::testing::Eventually(condition, std::chrono::seconds(20));
 }
 
 class Client : public RawWebSocketClient {

@@ -1,0 +1,21 @@
+// Waiting for what other threads do, without guessing how long they take.
+#pragma once
+
+#include <chrono>
+#include <thread>
+
+namespace emotion::testing {
+
+// Looks every 2 ms; false when `condition` still does not hold after `patience`.
+template <class Condition>
+bool Eventually(const Condition& condition,
+                std::chrono::seconds patience = std::chrono::seconds(10)) {
+  const auto deadline = std::chrono::steady_clock::now() + patience;
+  while (!condition()) {
+    if (std::chrono::steady_clock::now() > deadline) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+  return true;
+}
+
+}  // namespace emotion::testing
