@@ -333,17 +333,22 @@ test('garbage is passed over; three in a row, and posts take its place', async (
   assert.equal(client.way, 'posts');
 });
 
-test('when posts get through again, the stream is tried at once', async () => {
-  const { client, socket } = readyClient();
-  socket.end(1006);
-  mock.timers.tick(500);
-  sockets[1].end(1006);
+/** A post while the server cannot be reached. @param {StreamClient} client */
+async function postInVain(client) {
   const answering = globalThis.fetch;
   globalThis.fetch = async () => {
     throw new TypeError('fetch failed');
   };
   await assert.rejects(client.predict(jpeg, 1), kind('unreachable'));
   globalThis.fetch = answering;
+}
+
+test('when posts get through again, the stream is tried at once', async () => {
+  const { client, socket } = readyClient();
+  socket.end(1006);
+  mock.timers.tick(500);
+  sockets[1].end(1006);
+  await postInVain(client);
   await client.predict(jpeg, 1);
   mock.timers.tick(500);
   assert.equal(sockets.length, 3);
@@ -363,12 +368,7 @@ test('the server is back while the stream is being opened: one is enough', async
   socket.end(1006);
   mock.timers.tick(500);
   sockets[1].end(1006);
-  const answering = globalThis.fetch;
-  globalThis.fetch = async () => {
-    throw new TypeError('fetch failed');
-  };
-  await assert.rejects(client.predict(jpeg, 1), kind('unreachable'));
-  globalThis.fetch = answering;
+  await postInVain(client);
   mock.timers.tick(7500);
   assert.equal(sockets.length, 3);
   await client.predict(jpeg, 1);
