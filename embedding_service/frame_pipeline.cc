@@ -135,9 +135,8 @@ void FramePipeline::LookUp(const FramePtr& frame) {
     Miss(frame);
     return;
   }
-  cache_.Lookup(frame->key, [this, frame](std::shared_ptr<const CachedEmbedding> value) {
-    LookedUp(frame, std::move(value));
-  });
+  cache_.Lookup({.key = frame->key},
+                [this, frame](CacheFinding found) { LookedUp(frame, std::move(found.exact)); });
 }
 
 void FramePipeline::LookedUp(const FramePtr& frame, std::shared_ptr<const CachedEmbedding> value) {

@@ -1,8 +1,10 @@
-// The exact cache's key: equal keys mean the same image, treated the same way by the same model,
-// for callers who may share.
+// What frames are found by. The exact cache's key: equal keys mean the same image, treated the same
+// way by the same model, for callers who may share. The lane of near matching: equal lanes mean the
+// same face of the same session, treated the same way by the same model.
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 #include "common/hash/sha256.h"
@@ -28,6 +30,22 @@ struct ContentKeyParts {
 // SHA-256 over the parts, each preceded by its length, so that no two lists of parts read the same.
 // About 1 ms per MiB of image.
 ContentKey MakeContentKey(const ContentKeyParts& parts);
+
+using NearLane = std::string;  // 32 bytes, or empty: none
+
+// Whose frames may answer for each other, and all modes that an embedding depends on. Only images
+// that are brought to a size of their own take part, so there is no native size.
+struct NearLaneParts {
+  std::string_view session;  // 16 bytes
+  uint32_t face_id = 0;
+  vision::Fingerprint fingerprint{};
+  vision::Precision precision = vision::Precision::kFp32;
+  uint32_t preprocessing_version = 0;
+  vision::ImageSize resize_to;  // pixels
+  bool apply_exif = false;
+};
+
+NearLane MakeNearLane(const NearLaneParts& parts);
 
 // For unordered containers: keys are uniform already.
 struct ContentKeyHash {

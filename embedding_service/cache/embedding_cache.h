@@ -1,7 +1,9 @@
-// What the frame pipeline knows of the cache: look up, store, forget. Tiers stand behind it.
+// What the frame pipeline knows of the cache: look up, look near, store, forget. Tiers stand behind
+// it.
 //
 // Calls never block: a tier that has to wait answers later, on a thread of its own. A cache that is
-// broken misses; it never fails a frame.
+// broken misses; it never fails a frame. Every callback is called exactly once, before the call
+// returns or later on another thread; it must not block.
 #pragma once
 
 #include <cstdint>
@@ -13,29 +15,62 @@
 #include "absl/status/status.h"
 #include "embedding_service/cache/codec.h"
 #include "embedding_service/cache/content_key.h"
+#include "embedding_service/cache/near_duplicate.h"
 
 namespace emotion::embedding {
 
 using SessionKey = std::string;  // 16 bytes, or empty: no session
 
+struct CacheQuestion {
+  ContentKey key{};
+  NearLane lane = {};  // empty: LookupNear will not follow
+};
+
+// What a shared tier knew of a lane when it was asked for the key beside it; its own to read.
+struct NearCandidates;
+
+struct CacheFinding {
+  std::shared_ptr<const CachedEmbedding> exact = nullptr;  // null: a miss
+  std::shared_ptr<const NearCandidates> shared_near = nullptr;
+};
+
+struct NearQuestion {
+  NearLane lane;
+  FaceDescriptor descriptor;
+  std::shared_ptr<const NearCandidates> shared_near = nullptr;  // of the lookup before
+};
+
+struct NearFinding {
+  std::shared_ptr<const CachedEmbedding> value = nullptr;  // null: nothing is near enough
+  float similarity = 0;  // to the frame that `value` was encoded from; 0 without one
+};
+
 struct CacheStore {
   ContentKey key{};
-  SessionKey session;
+  SessionKey session = {};
   // When the first door accepted the frame, Unix microseconds: a session's deletion after it wins.
   int64_t accepted_at_us = 0;
   std::shared_ptr<const CachedEmbedding> value;
+  // Both set: later frames of the lane that are near enough to this one find it.
+  NearLane lane = {};
+  std::optional<FaceDescriptor> descriptor = {};
 };
 
 class EmbeddingCache {
  public:
-  using Found = std::function<void(std::shared_ptr<const CachedEmbedding>)>;  // null: a miss
+  using Found = std::function<void(CacheFinding)>;
+  using FoundNear = std::function<void(NearFinding)>;
   using Forgotten = std::function<void(absl::Status)>;
 
   virtual ~EmbeddingCache() = default;
 
-  // `found` is called exactly once, before Lookup returns or later on another thread.
-  virtual void Lookup(const ContentKey& key, Found found) = 0;
+  // Asks for the very image.
+  virtual void Lookup(CacheQuestion question, Found found) = 0;
 
+  // Asks for the most alike of the lane's encoded frames. REQUIRES: a lane.
+  virtual void LookupNear(NearQuestion question, FoundNear found) = 0;
+
+  // Only what was encoded: what was found is stored already, and near is not handed on.
   virtual void Store(CacheStore store) = 0;
 
   // Drops what was stored of the session's frames accepted up to `deleted_at_us`, and refuses such

@@ -121,11 +121,13 @@ LocalCache::LocalCache(Options options, Metrics& metrics)
 
 LocalCache::~LocalCache() = default;
 
-void LocalCache::Lookup(const ContentKey& key, Found found) {
-  auto value = ShardOf(key).Find(key, options_.now());
+void LocalCache::Lookup(CacheQuestion question, Found found) {
+  auto value = ShardOf(question.key).Find(question.key, options_.now());
   metrics_.CacheLookup(CacheTier::kLocal, value ? LookupOutcome::kExact : LookupOutcome::kMiss);
-  found(std::move(value));
+  found({.exact = std::move(value)});
 }
+
+void LocalCache::LookupNear(NearQuestion, FoundNear found) { found({}); }
 
 void LocalCache::Store(CacheStore store) {
   const int64_t now_us = options_.unix_us ? options_.unix_us() : SystemMicroseconds();

@@ -43,7 +43,8 @@ class LocalCache final : public EmbeddingCache {
   LocalCache(Options options, Metrics& metrics);
   ~LocalCache() override;
 
-  void Lookup(const ContentKey& key, Found found) override;
+  void Lookup(CacheQuestion question, Found found) override;
+  void LookupNear(NearQuestion question, FoundNear found) override;
   void Store(CacheStore store) override;
   void Forget(const SessionKey& session, int64_t deleted_at_us, Forgotten forgotten) override;
 

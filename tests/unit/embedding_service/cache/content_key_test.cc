@@ -44,6 +44,29 @@ TEST_CASE("each part alone makes another key") {
   add([](ContentKeyParts& p) { p.apply_exif = false; });
 }
 
+TEST_CASE("each part alone makes another lane") {
+  const std::string session(16, 'a');
+  const std::string other(16, 'b');
+  std::set<NearLane> lanes;
+  const auto add = [&](auto change) {
+    NearLaneParts parts{.session = session, .fingerprint = {9}, .resize_to = {112, 112}};
+    change(parts);
+    const NearLane lane = MakeNearLane(parts);
+    CHECK(lane.size() == 32);
+    CHECK(MakeNearLane(parts) == lane);
+    CHECK(lanes.insert(lane).second);
+  };
+  add([](NearLaneParts&) {});
+  add([&](NearLaneParts& p) { p.session = other; });
+  add([](NearLaneParts& p) { p.face_id = 1; });
+  add([](NearLaneParts& p) { p.fingerprint[31] = 1; });
+  add([](NearLaneParts& p) { p.precision = vision::Precision::kBf16; });
+  add([](NearLaneParts& p) { p.preprocessing_version = 2; });
+  add([](NearLaneParts& p) { p.resize_to.width = 140; });
+  add([](NearLaneParts& p) { p.resize_to.height = 140; });
+  add([](NearLaneParts& p) { p.apply_exif = true; });
+}
+
 TEST_CASE("bytes that move from one part to the next make another key") {
   ContentKeyParts a = Parts();
   a.cache_scope = "ab";

@@ -47,7 +47,7 @@ struct Cache {
   }
   std::shared_ptr<const CachedEmbedding> Find(uint32_t number) {
     std::shared_ptr<const CachedEmbedding> found;
-    cache.Lookup(Key(number), [&](auto value) { found = std::move(value); });
+    cache.Lookup({.key = Key(number)}, [&](CacheFinding f) { found = std::move(f.exact); });
     return found;
   }
   void Forget(const SessionKey& session, int64_t deleted_at_us) {
