@@ -14,6 +14,7 @@ find_package(OpenSSL REQUIRED)
 find_package(PkgConfig REQUIRED)  # these ship no CMake configuration
 pkg_check_modules(WEBP REQUIRED IMPORTED_TARGET libwebp libwebpdemux)
 pkg_check_modules(LIBZIP REQUIRED IMPORTED_TARGET libzip)
+pkg_check_modules(HIREDIS REQUIRED IMPORTED_TARGET hiredis)
 
 set(EMOTION_LIBTORCH_DIR "" CACHE PATH
   "A LibTorch other than the system's, such as site-packages/torch of a PyPI wheel with CUDA")
