@@ -1,22 +1,20 @@
-// The in-process tier: a sharded LRU, bounded in bytes, with an absolute lifetime.
+// The in-process tier: a sharded LRU, bounded in bytes, with an absolute lifetime, and the near
+// index beside it.
 //
 // Safe from any thread; every call answers before it returns. A value lives `ttl` from its encode
-// at most: hits renew its place, never its life. `capacity_bytes` counts keys, values and
-// bookkeeping; it is shared out evenly to the shards. `capacity_bytes` = 0 (or `ttl` = 0) turns the
-// tier off: lookups miss and nothing is stored.
+// at most: hits renew its place, never its life. `capacity_bytes` counts keys, values, descriptors
+// and bookkeeping; it is shared out evenly to the shards. `capacity_bytes` = 0 (or `ttl` = 0) turns
+// the tier off: lookups miss and nothing is stored, but deletions are remembered.
 #pragma once
 
 #include <chrono>
 #include <functional>
-#include <list>
 #include <memory>
-#include <unordered_map>
-#include <unordered_set>
 #include <vector>
 
-#include "common/sync/mutex.h"
 #include "embedding_service/cache/deletion_log.h"
 #include "embedding_service/cache/embedding_cache.h"
+#include "embedding_service/cache/near_index.h"
 
 namespace emotion {
 class Metrics;
@@ -24,11 +22,16 @@ class Metrics;
 
 namespace emotion::embedding {
 
+class LruShard;
+
 class LocalCache final : public EmbeddingCache {
  public:
   struct Options {
-    size_t capacity_bytes = size_t{256} << 20;
+    size_t capacity_bytes = size_t{256}
+                            << 20;  // an eighth of it is the near index', where it is on
     std::chrono::seconds ttl{600};
+    // How alike a frame must be to share an answer; from 1 on near matching is off.
+    float near_threshold = 0.95F;
     // More shards: less waiting for locks, a coarser bound. A power of two is not needed.
     size_t shards = 16;
     // Deletions remembered exactly; beyond, the oldest refuse stores of all sessions up to their
@@ -44,22 +47,30 @@ class LocalCache final : public EmbeddingCache {
   ~LocalCache() override;
 
   void Lookup(CacheQuestion question, Found found) override;
+  // Of the frames that are near enough the most alike whose embedding is still there.
   void LookupNear(NearQuestion question, FoundNear found) override;
   void Store(CacheStore store) override;
   void Forget(const SessionKey& session, int64_t deleted_at_us, Forgotten forgotten) override;
+
+  // For a tier behind this one. Peek finds like Lookup and counts nothing; MayServe says whether
+  // what a frame brought may still be stored and shown: its session was not deleted since.
+  std::shared_ptr<const CachedEmbedding> Peek(const ContentKey& key);
+  bool MayServe(const SessionKey& session, int64_t accepted_at_us) const {
+    return deletions_.MayStore(session, accepted_at_us);
+  }
 
   size_t bytes() const;
   size_t entries() const;
 
  private:
-  class Shard;
-
-  Shard& ShardOf(const ContentKey& key) const;
+  LruShard& ShardOf(const ContentKey& key) const;
+  void ShowBytes();
 
   const Options options_;
   Metrics& metrics_;
   DeletionLog deletions_;
-  std::vector<std::unique_ptr<Shard>> shards_;
+  std::vector<std::unique_ptr<LruShard>> shards_;
+  NearIndex near_;
 };
 
 }  // namespace emotion::embedding

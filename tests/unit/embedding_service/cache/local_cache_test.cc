@@ -24,9 +24,10 @@ ContentKey Key(uint32_t number) {
 }
 
 struct Cache {
-  explicit Cache(size_t capacity_bytes = 1 << 20, size_t shards = 4)
+  explicit Cache(size_t capacity_bytes = 1 << 20, size_t shards = 4, float near_threshold = 0.95F)
       : cache({.capacity_bytes = capacity_bytes,
                .ttl = seconds(600),
+               .near_threshold = near_threshold,
                .shards = shards,
                .now = [this] { return now; },
                .unix_us = [this] { return unix_us; }},
@@ -48,6 +49,24 @@ struct Cache {
   std::shared_ptr<const CachedEmbedding> Find(uint32_t number) {
     std::shared_ptr<const CachedEmbedding> found;
     cache.Lookup({.key = Key(number)}, [&](CacheFinding f) { found = std::move(f.exact); });
+    return found;
+  }
+  void StoreNear(uint32_t number, const SessionKey& session, int64_t accepted_at_us,
+                 const NearLane& lane, const FaceDescriptor& descriptor) {
+    auto value = std::make_shared<CachedEmbedding>();
+    value->halves = std::string(128, static_cast<char>(number));
+    value->encoded_at_us = unix_us;
+    cache.Store({.key = Key(number),
+                 .session = session,
+                 .accepted_at_us = accepted_at_us,
+                 .value = std::move(value),
+                 .lane = lane,
+                 .descriptor = descriptor});
+  }
+  NearFinding FindNear(const NearLane& lane, const FaceDescriptor& descriptor) {
+    NearFinding found;
+    cache.LookupNear({.lane = lane, .descriptor = descriptor},
+                     [&](NearFinding f) { found = std::move(f); });
     return found;
   }
   void Forget(const SessionKey& session, int64_t deleted_at_us) {
@@ -107,17 +126,19 @@ TEST_CASE("an encode time in the future does not prolong a life") {
   CHECK_FALSE(test.Find(1));
 }
 
+constexpr size_t kBytes = 400 + 128;  // of what Store stores
+
 TEST_CASE("the bytes stay within the bound, and the least recently used go first") {
-  Cache test(8 * 700, /*shards=*/1);
+  Cache test(8 * kBytes + kBytes / 2, /*shards=*/1, /*near_threshold=*/1);
   for (uint32_t i = 1; i <= 7; ++i) test.Store(i);
   CHECK(test.Find(1));  // used again: 2 is now the oldest
   for (uint32_t i = 8; i <= 9; ++i) test.Store(i);
-  CHECK(test.cache.bytes() <= 8 * 700);
+  CHECK(test.cache.bytes() == 8 * kBytes);
   CHECK(test.Find(1));
   CHECK_FALSE(test.Find(2));
   CHECK(test.Find(9));
   for (uint32_t i = 0; i < 1000; ++i) test.Store(i, i % 2 == 0 ? kAnna : "", 1);
-  CHECK(test.cache.bytes() <= 8 * 700);
+  CHECK(test.cache.bytes() == 8 * kBytes);
 }
 
 TEST_CASE("a value larger than a shard is not stored and pushes nothing out") {
@@ -178,6 +199,61 @@ TEST_CASE("a deletion dated in the past keeps what a reopened session stored sin
   test.Forget(kAnna, 200);
   CHECK_FALSE(test.Find(1));
   CHECK(test.Find(2));
+}
+
+FaceDescriptor Face(int8_t contrast) {
+  std::array<int8_t, FaceDescriptor::kSide * FaceDescriptor::kSide> contrasts{};
+  for (size_t i = 0; i < contrasts.size(); ++i) {
+    contrasts[i] = static_cast<int8_t>(i % 7 < 3 ? contrast : -contrast);
+  }
+  return FaceDescriptor(contrasts);
+}
+
+const NearLane kLane(32, 'l');
+
+TEST_CASE("a frame of the lane finds the embedding of an equal face until that is dropped") {
+  Cache test;
+  test.StoreNear(1, kAnna, 100, kLane, Face(30));
+  const NearFinding found = test.FindNear(kLane, Face(30));
+  REQUIRE(found.value);
+  CHECK(found.value == test.Find(1));
+  CHECK(found.similarity == 1);
+  CHECK_FALSE(test.FindNear(NearLane(32, 'm'), Face(30)).value);
+  CHECK_FALSE(test.FindNear(kLane, Face(-90)).value);
+
+  test.Forget(kAnna, 100);
+  CHECK_FALSE(test.FindNear(kLane, Face(30)).value);
+  CHECK(test.cache.bytes() == 0);
+  CHECK(test.metrics.Text().find(
+            "emotion_cache_lookups_total{outcome=\"near\",tier=\"local\"} 1") != std::string::npos);
+}
+
+TEST_CASE("an embedding answers near questions for its near lifetime and exact ones for longer") {
+  Cache test;
+  test.StoreNear(1, kAnna, 100, kLane, Face(30));
+  test.now += kNearLifetime - std::chrono::milliseconds(1);
+  CHECK(test.FindNear(kLane, Face(30)).value);
+  test.now += std::chrono::milliseconds(1);
+  CHECK_FALSE(test.FindNear(kLane, Face(30)).value);
+  CHECK(test.Find(1));
+}
+
+TEST_CASE("a threshold of 1 turns near matching off") {
+  Cache test(1 << 20, 1, 1);
+  test.StoreNear(1, kAnna, 100, kLane, Face(30));
+  CHECK_FALSE(test.FindNear(kLane, Face(30)).value);
+  CHECK(test.Find(1));
+}
+
+TEST_CASE("an embedding that was pushed out answers nobody, and the next alike does") {
+  Cache test(8 * 8 * kBytes, /*shards=*/1);
+  test.StoreNear(1, kAnna, 100, kLane, Face(30));
+  test.StoreNear(2, kAnna, 100, kLane, Face(31));
+  for (uint32_t i = 10; i < 64; ++i) test.Store(i);
+  CHECK(test.Find(2));
+  for (uint32_t i = 64; i < 65; ++i) test.Store(i);
+  REQUIRE_FALSE(test.Find(1));
+  CHECK(test.FindNear(kLane, Face(30)).value == test.Find(2));
 }
 
 TEST_CASE("storing, finding and forgetting from many threads leaves nothing of the forgotten") {
