@@ -112,13 +112,11 @@ class RedisServer {
   }
 
   void Spawn() {
-    std::vector<std::string> words = {"redis-server", "--save",      "",
-                                      "--appendonly", "no",          "--bind",
-                                      "127.0.0.1",    "--port",      std::to_string(port_),
-                                      "--unixsocket", socket_path(), "--dir",
-                                      folder_,        "--logfile",   folder_ + "/log",
-                                      "--loglevel",   "warning",     "--repl-diskless-load",
-                                      "disabled"};
+    std::vector<std::string> words = {
+        "redis-server", "--save",    "",       "--appendonly",        "no",
+        "--bind",       "127.0.0.1", "--port", std::to_string(port_), "--unixsocket",
+        socket_path(),  "--dir",     folder_,  "--logfile",           folder_ + "/log",
+        "--loglevel",   "warning"};
     words.insert(words.end(), arguments_.begin(), arguments_.end());
     std::vector<char*> argv;
     for (std::string& word : words) argv.push_back(word.data());
