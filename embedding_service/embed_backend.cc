@@ -80,7 +80,7 @@ v1::Welcome EmbedBackend::MakeWelcome() {
 v1::Load EmbedBackend::MakeLoad() {
   v1::Load load;
   load.set_window_frames(options_.window_frames);
-  load.set_shared_cache(v1::SHARED_CACHE_OFF);
+  load.set_shared_cache(options_.shared_cache ? options_.shared_cache() : v1::SHARED_CACHE_OFF);
   if (const auto pipeline = this->pipeline()) {
     const QueueLoad now = pipeline->Load();
     load.set_queue_frames(static_cast<uint32_t>(now.frames));

@@ -5,6 +5,7 @@
 // any thread; blocks nobody.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -24,6 +25,7 @@ class EmbedBackend final : public FrameBackend<v1::EmbedResult> {
     uint32_t window_frames = 256;  // of one stream
     std::string replica_id;
     std::string server_version;
+    std::function<v1::SharedCache()> shared_cache;  // as it is now; unset: off
   };
 
   // Borrows `metrics`.

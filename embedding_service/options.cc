@@ -6,7 +6,6 @@
 #include <fmt/format.h>
 
 #include "common/error/error.h"
-#include "common/log/log.h"
 #include "common/rpc/tls_settings.h"
 #include "common/sync/usable_cores.h"
 
@@ -49,6 +48,22 @@ absl::StatusOr<std::vector<std::string>> ParseDevices(std::string_view setting) 
 // A core decodes 500 webcam frames a second, far more than a CPU encodes; a GPU needs some more.
 size_t DecodeThreads() { return std::clamp<size_t>(static_cast<size_t>(UsableCores()) / 4, 1, 8); }
 
+absl::StatusOr<RedisOptions> RedisFromSettings(const Settings& settings) {
+  RedisOptions redis;
+  redis.host = settings.String("REDIS_HOST");
+  redis.port = static_cast<uint16_t>(settings.Int("REDIS_PORT"));
+  redis.username = settings.String("REDIS_USERNAME");
+  // Asked anew at each connection: its file may have changed. Wrong now ends the start.
+  redis.password = [settings] { return settings.Secret("REDIS_PASSWORD"); };
+  const auto password = redis.password();
+  if (!password.ok()) return password.status();
+  if (!redis.username.empty() && password->empty()) {
+    return FieldError("REDIS_USERNAME", "needs REDIS_PASSWORD or REDIS_PASSWORD_FILE");
+  }
+  redis.client_name = "emotion-embedding";
+  return redis;
+}
+
 }  // namespace
 
 absl::StatusOr<EmbeddingOptions> EmbeddingOptions::FromSettings(const Settings& settings) {
@@ -57,9 +72,6 @@ absl::StatusOr<EmbeddingOptions> EmbeddingOptions::FromSettings(const Settings& 
   auto tls = TlsFromSettings(settings);
   if (!tls.ok()) return tls.status();
   options.tls = *std::move(tls);
-  if (settings.Bool("USE_REDIS")) {
-    LogWarning("USE_REDIS has no effect: this release caches in process only");
-  }
   auto devices = ParseDevices(settings.String("DEVICE"));
   if (!devices.ok()) return devices.status();
   options.devices = *std::move(devices);
@@ -70,6 +82,16 @@ absl::StatusOr<EmbeddingOptions> EmbeddingOptions::FromSettings(const Settings& 
   options.max_patches = static_cast<int>(settings.Int("MAX_PATCHES"));
   options.cache_bytes = static_cast<size_t>(settings.Int("CACHE_BYTES"));
   options.cache_ttl = std::chrono::seconds(settings.Int("CACHE_TTL_S"));
+  options.cache_similarity_threshold =
+      static_cast<float>(settings.Double("CACHE_SIMILARITY_THRESHOLD"));
+  auto cache_secret = settings.Secret("CACHE_SECRET");
+  if (!cache_secret.ok()) return cache_secret.status();
+  options.cache_secret = *std::move(cache_secret);
+  if (settings.Bool("USE_REDIS")) {
+    auto redis = RedisFromSettings(settings);
+    if (!redis.ok()) return redis.status();
+    options.redis = *std::move(redis);
+  }
   options.queue_limit = static_cast<size_t>(settings.Int("QUEUE_LIMIT"));
   options.default_timeout = settings.Milliseconds("REQUEST_TIMEOUT_MS");
   options.max_image_bytes = static_cast<size_t>(settings.Int("MAX_IMAGE_BYTES"));

@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "common/config/settings.h"
 #include "common/models/model_location.h"
+#include "common/redis/redis_client.h"
 #include "common/rpc/channel.h"
 #include "vision/encoder/vision_encoder.h"
 
@@ -28,6 +29,9 @@ struct EmbeddingOptions {
 
   size_t cache_bytes = size_t{256} << 20;  // 0: off
   std::chrono::seconds cache_ttl{600};
+  float cache_similarity_threshold = 0.95F;  // 1: no near matching
+  std::optional<RedisOptions> redis = {};    // unset: the cache is not shared
+  std::string cache_secret = {};             // empty: near matching stays in process
 
   size_t queue_limit = 256;                 // also the window of one stream
   std::chrono::milliseconds batch_wait{0};  // as BatchRules::wait_to_fill

@@ -13,7 +13,7 @@
 #include "common/rpc/load_teller.h"
 #include "common/rpc/server_host.h"
 #include "common/sync/mutex.h"
-#include "embedding_service/cache/local_cache.h"
+#include "embedding_service/cache/tiered_cache.h"
 #include "embedding_service/embed_backend.h"
 #include "embedding_service/frame_pipeline.h"
 #include "embedding_service/selftest.h"
@@ -76,6 +76,41 @@ void LogSelfTest(const SelfTestReport& tested) {
   }
 }
 
+CacheOptions CacheOptionsOf(const EmbeddingOptions& options) {
+  return {.local = {.capacity_bytes = options.cache_bytes,
+                    .ttl = options.cache_ttl,
+                    .near_threshold = options.cache_similarity_threshold},
+          .redis = options.redis,
+          .secret = options.cache_secret};
+}
+
+v1::SharedCache ToProto(SharedCacheState state) {
+  switch (state) {
+    case SharedCacheState::kOff:
+      return v1::SHARED_CACHE_OFF;
+    case SharedCacheState::kUp:
+      return v1::SHARED_CACHE_UP;
+    case SharedCacheState::kDown:
+      return v1::SHARED_CACHE_DOWN;
+  }
+  return v1::SHARED_CACHE_UNSPECIFIED;
+}
+
+void LogCache(const EmbeddingOptions& options, const TieredCache& cache) {
+  const bool near = options.cache_similarity_threshold < 1;
+  const auto& redis = options.redis;
+  LogInfo("the cache", {{"in_process_bytes", options.cache_bytes},
+                        {"redis", redis ? redis->host : std::string("off")},
+                        {"near", !near                 ? "off"
+                                 : cache.shares_near() ? "shared"
+                                                       : "in process"}});
+  if (redis && options.cache_secret.empty()) {
+    LogWarning(
+        "CACHE_SECRET is not set: near matching stays in process, and values in Redis are guarded "
+        "against accidents only");
+  }
+}
+
 }  // namespace
 
 class EmbeddingServer::Impl {
@@ -83,13 +118,14 @@ class EmbeddingServer::Impl {
   Impl(const EmbeddingOptions& options, Deps deps)
       : options_(options),
         deps_(std::move(deps)),
-        cache_({.capacity_bytes = options.cache_bytes, .ttl = options.cache_ttl}, deps_.metrics),
+        cache_(CacheOptionsOf(options), deps_.metrics),
         backend_({.limits = {.max_image_bytes = options.max_image_bytes,
                              .max_timeout = options.default_timeout,
                              .max_patches = options.max_patches},
                   .window_frames = static_cast<uint32_t>(options.queue_limit),
                   .replica_id = MakeRequestId(),
-                  .server_version = EMOTION_VERSION},
+                  .server_version = EMOTION_VERSION,
+                  .shared_cache = [this] { return ToProto(cache_.shared_state()); }},
                  deps_.metrics),
         service_(backend_, cache_, options.queue_limit, deps_.metrics) {}
 
@@ -102,6 +138,7 @@ class EmbeddingServer::Impl {
                                    .tls = options_.tls});
     if (!host.ok()) return host.status();
     host_ = *std::move(host);
+    LogCache(options_, cache_);
     loading_ = std::thread([this] { Load(); });
     // For routing and pace.
     teller_ = std::make_unique<LoadTeller>(
@@ -140,6 +177,7 @@ class EmbeddingServer::Impl {
     host_->Shutdown(deadline);
     loading_.join();
     if (const auto pipeline = this->pipeline()) pipeline->Stop();
+    cache_.Stop();
   }
 
  private:
@@ -185,6 +223,10 @@ class EmbeddingServer::Impl {
   }
 
   void Serve(LoadedModel model, size_t batch_size, const SelfTestReport& tested) {
+    const vision::EncoderInfo info = model.encoder->info();
+    cache_.ServeModel({.fingerprint = info.fingerprint,
+                       .precision = info.precision,
+                       .dim = static_cast<size_t>(info.dim)});
     BatchRunner::Options runner_options = RunnerOptions(options_, model, batch_size, tested);
     BatchRunner::Encoders encoders = std::move(model.on_more_devices);
     encoders.insert(encoders.begin(), std::move(model.encoder));
@@ -223,7 +265,7 @@ class EmbeddingServer::Impl {
 
   const EmbeddingOptions options_;
   const Deps deps_;
-  LocalCache cache_;
+  TieredCache cache_;
   EmbedBackend backend_;
   Service service_;
 

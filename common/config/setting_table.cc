@@ -105,23 +105,20 @@ constexpr std::array kTable = {
     // The cache.
     Ranged(kNumber, "CACHE_SIMILARITY_THRESHOLD", "0.95", 0, 1, kEmbeddingRole,
            "How alike a frame must be to an earlier one of its session to share its answer; 1 "
-           "turns near matching off. Not in this release."),
+           "turns near matching off."),
     Ranged(kBytes, "CACHE_BYTES", "256MiB", 0, 1024 * kGi, kEmbeddingRole,
            "Bound of the in-process cache; 0 turns it off."),
     Ranged(kInteger, "CACHE_TTL_S", "600", 1, 7 * 24 * 3600, kModelRoles | kGatewayRole,
            "Seconds that an embedding lives; hits do not prolong it."),
     Choice("CACHE_SCOPE", "subject", "subject|session|global", kGatewayRole,
            "Who shares exact cache hits: the images of one subject, of one session, or all."),
-    Flag("USE_REDIS", "false", kEmbeddingRole,
-         "Share the cache between replicas through Redis. Not in this release."),
+    Flag("USE_REDIS", "false", kEmbeddingRole, "Share the cache between replicas through Redis."),
     Text("REDIS_HOST", "localhost", kEmbeddingRole,
-         "Host of Redis; a path that starts with / is a unix socket. Not in this release."),
-    Ranged(kInteger, "REDIS_PORT", "6379", 1, 65535, kEmbeddingRole,
-           "Port of Redis. Not in this release."),
-    Text("REDIS_USERNAME", "", kEmbeddingRole,
-         "User of Redis' ACL; empty: the default user. Not in this release."),
+         "Host of Redis; a path that starts with / is a unix socket."),
+    Ranged(kInteger, "REDIS_PORT", "6379", 1, 65535, kEmbeddingRole, "Port of Redis."),
+    Text("REDIS_USERNAME", "", kEmbeddingRole, "User of Redis' ACL; empty: the default user."),
     Secret("REDIS_PASSWORD", 0, kEmbeddingRole,
-           "Password of Redis; empty: none. Not in this release."),
+           "Password of Redis; empty: none. Its file is read anew at each connection."),
     // Limits.
     Ranged(kInteger, "QUEUE_LIMIT", "256", 1, 100000, kModelRoles,
            "Most frames that wait; a bound of memory, time is bounded by each frame's deadline."),
@@ -165,7 +162,7 @@ constexpr std::array kTable = {
            "Key of session and cache keys, equal on all gateways; unset: random."),
     Secret("CACHE_SECRET", 16, kEmbeddingRole,
            "Key that seals shared cache values, equal on all embedding services; unset: near "
-           "matching stays in process. Not in this release."),
+           "matching stays in process."),
     // Logs.
     Choice("LOG_FORMAT", "auto", "auto|text|json", kAllRoles,
            "auto: text on a terminal and under journald, else JSON."),
