@@ -42,10 +42,32 @@ function(_emotion_use_torch_of folder)
     ${folder}/include ${folder}/include/torch/csrc/api/include)
   # It brings headers of another fmt, which its users then see instead of ours.
   target_compile_definitions(emotion_torch INTERFACE FMT_HEADER_ONLY)
-  # The CUDA half registers itself when it is loaded; no symbol of it is asked for.
+  # The CUDA half registers itself when it is loaded.
   file(GLOB cuda ${folder}/lib/libtorch_cuda.so ${folder}/lib/libc10_cuda.so)
+  if(cuda)
+    _emotion_use_cuda_of(${folder})
+  endif()
   target_link_libraries(emotion_torch INTERFACE -Wl,--push-state,--no-as-needed
     ${folder}/lib/libtorch_cpu.so ${cuda} ${folder}/lib/libc10.so -Wl,--pop-state)
+endfunction()
+
+# Gives the target emotion_torch_cuda: the headers and the runtime of CUDA, which what is written for
+# streams and graphs needs. A PyPI wheel has both beside it: the runtime in a package of its own, all
+# of the headers in triton's, which every CUDA wheel of torch depends on.
+function(_emotion_use_cuda_of folder)
+  file(GLOB near ${folder}/../triton/backends/nvidia/include ${folder}/../nvidia/cuda_runtime/lib)
+  set(hints /usr/local/cuda ${near} ${folder}/lib)
+  find_path(EMOTION_CUDA_INCLUDE crt/host_defines.h HINTS ${hints} PATH_SUFFIXES include)
+  find_library(EMOTION_CUDA_RUNTIME NAMES cudart libcudart.so.12 libcudart.so.13 libcudart.so.11.0
+               HINTS ${hints} PATH_SUFFIXES lib64)
+  if(NOT EMOTION_CUDA_INCLUDE OR NOT EMOTION_CUDA_RUNTIME)
+    message(FATAL_ERROR "The LibTorch at ${folder} is one for CUDA, but CUDA's runtime was not found: "
+                        "set EMOTION_CUDA_INCLUDE (cuda_runtime_api.h) and EMOTION_CUDA_RUNTIME (libcudart)")
+  endif()
+  add_library(emotion_torch_cuda INTERFACE IMPORTED GLOBAL)
+  target_include_directories(emotion_torch_cuda SYSTEM INTERFACE ${EMOTION_CUDA_INCLUDE})
+  target_compile_definitions(emotion_torch_cuda INTERFACE EMOTION_TORCH_CUDA=1)
+  target_link_libraries(emotion_torch_cuda INTERFACE ${EMOTION_CUDA_RUNTIME})
 endfunction()
 
 # Gives the target emotion_opencv (core and imgproc), which only training and analyze draw on. Its

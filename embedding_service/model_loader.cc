@@ -2,6 +2,7 @@
 
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "vision/encoder/factory/create_encoder.h"
 
@@ -11,15 +12,23 @@ namespace {
 // auto is the CPU: a GPU is asked for by name.
 std::string ResolveDevice(const std::string& device) { return device == "auto" ? "cpu" : device; }
 
+// One precision for all devices, or their embeddings would differ: the older GPU decides.
+absl::StatusOr<vision::Precision> HalfPrecisionOfAll(const std::vector<std::string>& devices) {
+  using enum vision::Precision;
+  vision::Precision half = kBf16;
+  for (const std::string& device : devices) {
+    const auto mine = vision::HalfPrecisionOn(ResolveDevice(device));
+    if (!mine.ok()) return mine.status();
+    if (half != kFp32 && *mine != kBf16) half = *mine;
+  }
+  return half;
+}
+
 }  // namespace
 
-CpuFeatures CpuFeatures::OfThisMachine() { return {.bf16 = vision::CpuComputesBf16()}; }
-
-vision::Precision ChoosePrecision(const EmbeddingOptions& options, std::string_view device,
-                                  const CpuFeatures& cpu) {
+vision::Precision ChoosePrecision(const EmbeddingOptions& options, vision::Precision half) {
   if (options.precision) return *options.precision;
-  const bool half_is_sound = device.starts_with("cuda") || cpu.bf16;
-  return options.use_fp16 && half_is_sound ? vision::Precision::kBf16 : vision::Precision::kFp32;
+  return options.use_fp16 ? half : vision::Precision::kFp32;
 }
 
 absl::StatusOr<LoadedModel> LoadModel(const EmbeddingOptions& options) {
@@ -35,7 +44,9 @@ absl::StatusOr<LoadedModel> LoadModel(const EmbeddingOptions& options) {
                                 .precision = vision::Precision::kFp32,
                                 .device = ResolveDevice(options.devices.front())};
   const vision::EncoderOptions fp32 = wanted;
-  wanted.precision = ChoosePrecision(options, wanted.device, CpuFeatures::OfThisMachine());
+  const auto half = HalfPrecisionOfAll(options.devices);
+  if (!half.ok()) return half.status();
+  wanted.precision = ChoosePrecision(options, *half);
   auto encoder = vision::CreateEncoder(wanted);
   if (!encoder.ok()) return encoder.status();
   if (absl::Status demo = CheckDemo(options.models, (*encoder)->info().demo, "the encoder");

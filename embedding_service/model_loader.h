@@ -8,17 +8,9 @@
 
 namespace emotion::embedding {
 
-// What the processor at hand can do.
-struct CpuFeatures {
-  bool bf16 = false;  // AVX-512 BF16 or AMX: half precision is faster than single, not slower
-
-  static CpuFeatures OfThisMachine();
-};
-
-// The number format to compute in: the one asked for; else half precision where USE_FP16 allows it
-// and the device gains from it; else fp32. `device` is resolved: "cpu" or "cuda...".
-vision::Precision ChoosePrecision(const EmbeddingOptions& options, std::string_view device,
-                                  const CpuFeatures& cpu);
+// The number format to compute in: the one asked for; else, where USE_FP16 allows it, `half`, the
+// half precision that the devices gain from (kFp32: none); else fp32.
+vision::Precision ChoosePrecision(const EmbeddingOptions& options, vision::Precision half);
 
 // Errors: see vision::CreateEncoder and ReadPreprocessorConfig; NOT_FOUND, naming what to
 // fetch, when there is no encoder in the models' folder.

@@ -64,13 +64,13 @@ TEST_CASE("the batch size follows the device unless it is set") {
 TEST_CASE("half precision is used where it is sound and allowed; what was asked for wins") {
   using enum vision::Precision;
   EmbeddingOptions options;
-  CHECK(ChoosePrecision(options, "cpu", {.bf16 = false}) == kFp32);
-  CHECK(ChoosePrecision(options, "cpu", {.bf16 = true}) == kBf16);
-  CHECK(ChoosePrecision(options, "cuda:0", {.bf16 = false}) == kBf16);
+  CHECK(ChoosePrecision(options, kFp32) == kFp32);
+  CHECK(ChoosePrecision(options, kBf16) == kBf16);
+  CHECK(ChoosePrecision(options, kFp16) == kFp16);
   options.use_fp16 = false;
-  CHECK(ChoosePrecision(options, "cuda:0", {.bf16 = true}) == kFp32);
+  CHECK(ChoosePrecision(options, kBf16) == kFp32);
   options.precision = kFp16;
-  CHECK(ChoosePrecision(options, "cpu", {.bf16 = false}) == kFp16);
+  CHECK(ChoosePrecision(options, kFp32) == kFp16);
 }
 
 }  // namespace

@@ -25,7 +25,9 @@ struct EncoderOptions {
 // where the LibTorch module is not installed or cannot be loaded.
 absl::StatusOr<std::unique_ptr<VisionEncoder>> CreateEncoder(const EncoderOptions& options);
 
-// Whether "cpu" computes bf16 in hardware here.
-bool CpuComputesBf16();
+// The half precision that `device` computes faster than single: on GPUs bf16 from compute
+// capability 8.0 and fp16 before, on CPUs bf16 with AVX-512 BF16 or AMX; kFp32: none. Errors: those
+// of CreateEncoder for the device.
+absl::StatusOr<Precision> HalfPrecisionOn(const std::string& device);
 
 }  // namespace emotion::vision

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
 #include "absl/status/statusor.h"
 #include "vision/encoder/torch/torch_encoder.h"
@@ -17,5 +18,8 @@ namespace emotion::vision {
 // is of another build. Safe from any thread.
 absl::StatusOr<std::unique_ptr<VisionEncoder>> CreateTorchEncoderFromModule(
     const TorchEncoderOptions& options);
+
+// As HalfPrecisionOf; FAILED_PRECONDITION as above.
+absl::StatusOr<Precision> HalfPrecisionFromModule(const std::string& device);
 
 }  // namespace emotion::vision

@@ -7,18 +7,18 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/softmax.h>
-#include <torch/version.h>
-
-#if TORCH_VERSION_MAJOR >= 2
-#include <ATen/ops/scaled_dot_product_attention.h>
-#endif
 
 #include "vision/encoder/torch/linear.h"
+#include "vision/encoder/torch/torch_features.h"
+
+#if EMOTION_TORCH_ATTENTION
+#include <ATen/ops/scaled_dot_product_attention.h>
+#endif
 
 namespace emotion::vision {
 namespace {
 
-#if TORCH_VERSION_MAJOR >= 2
+#if EMOTION_TORCH_ATTENTION
 
 // LibTorch 2 has it as one operation, with kernels that never write the scores to memory.
 at::Tensor AttendGroup(const SegmentGroup& group, const at::Tensor& q, const at::Tensor& k,

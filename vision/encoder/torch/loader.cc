@@ -21,8 +21,10 @@ at::ScalarType StoredType(DType dtype) {
 }
 
 // Copied before it is converted: the mapped bytes may be unaligned, and go when the file does.
-at::Tensor CopyTensor(const Checkpoint& checkpoint, const std::string& name) {
+at::Tensor CopyTensor(const Checkpoint& checkpoint, const std::string& name,
+                      const TensorObserver& observe) {
   const TensorView& view = checkpoint.tensor(name);
+  if (observe) observe(name, view);
   at::Tensor stored = at::empty(view.shape, at::dtype(StoredType(view.dtype)));
   std::memcpy(stored.data_ptr(), view.bytes.data(), view.bytes.size());
   checkpoint.Release(name);
@@ -55,9 +57,10 @@ TowerWeights AssembleTower(const VisionConfig& config, const TensorSource& sourc
 }
 
 TowerWeights LoadTower(const VisionConfig& config, const Checkpoint& checkpoint,
-                       at::ScalarType dtype, at::Device device) {
+                       at::ScalarType dtype, at::Device device, const TensorObserver& observe) {
   return AssembleTower(config, [&](const std::string& name) {
-    return CopyTensor(checkpoint, name).to(at::dtype(dtype).device(device));
+    // Sent as it is stored, which is often half as much, and converted over there.
+    return CopyTensor(checkpoint, name, observe).to(device).to(dtype);
   });
 }
 

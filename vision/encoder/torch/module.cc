@@ -11,3 +11,8 @@ extern "C" EMOTION_EXPORT void emotion_torch_module_create(
     absl::StatusOr<std::unique_ptr<emotion::vision::VisionEncoder>>& encoder) {
   encoder = emotion::vision::CreateTorchEncoder(options);
 }
+
+extern "C" EMOTION_EXPORT void emotion_torch_module_half_precision(
+    const std::string& device, absl::StatusOr<emotion::vision::Precision>& precision) {
+  precision = emotion::vision::HalfPrecisionOf(device);
+}

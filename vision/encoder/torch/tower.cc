@@ -1,5 +1,6 @@
 #include "vision/encoder/torch/tower.h"
 
+#include <algorithm>
 #include <map>
 #include <utility>
 
@@ -60,10 +61,10 @@ at::Tensor PermuteGroups(const at::Tensor& x, const at::Tensor& order, int64_t u
   return x.reshape({x.size(0) / unit, -1}).index_select(0, order).reshape(x.sizes());
 }
 
+// x float32 -> the weight's dtype.
 at::Tensor RmsNorm(const at::Tensor& x, const at::Tensor& weight) {
-  const auto wide = x.to(at::kFloat);
-  const auto scale = at::rsqrt((wide * wide).mean(-1, /*keepdim=*/true) + kNormEpsilon);
-  return weight * (wide * scale).to(x.scalar_type());
+  const auto scale = at::rsqrt((x * x).mean(-1, /*keepdim=*/true) + kNormEpsilon);
+  return weight * (x * scale).to(weight.scalar_type());
 }
 
 // x [patches, heads, head_dim]; the first half of a head pairs with the second.
@@ -125,7 +126,8 @@ absl::StatusOr<BatchPlan> PlanBatch(const VisionConfig& config, std::span<const 
 at::Tensor ForwardTower(const VisionConfig& config, const TowerWeights& weights,
                         const BatchPlan& plan, const at::Tensor& rows,
                         const LayerObserver& observe) {
-  auto x = Linear(rows.to(weights.patch_embed.scalar_type()), weights.patch_embed, {});
+  auto x =
+      Linear(rows.to(weights.patch_embed.scalar_type()), weights.patch_embed, {}).to(at::kFloat);
   x = PermuteGroups(x, plan.group_order, config.merge_unit());
   if (observe) observe(-1, x);
   for (int i = 0; i < config.depth; ++i) {
@@ -140,9 +142,14 @@ at::Tensor ForwardTower(const VisionConfig& config, const TowerWeights& weights,
 }
 
 at::Tensor PoolTokens(const BatchPlan& plan, const at::Tensor& tokens) {
+  const auto& counts = plan.tokens_per_image;
+  if (std::equal(counts.begin() + 1, counts.end(), counts.begin())) {
+    const auto images = static_cast<int64_t>(counts.size());
+    return tokens.reshape({images, counts.front(), tokens.size(1)}).to(at::kFloat).mean(1);
+  }
   std::vector<at::Tensor> pooled;
   int64_t first = 0;
-  for (const int64_t count : plan.tokens_per_image) {
+  for (const int64_t count : counts) {
     pooled.push_back(tokens.narrow(0, first, count).to(at::kFloat).mean(0));
     first += count;
   }

@@ -3,9 +3,10 @@
 //
 // No state: weights are a struct of tensors, a batch is a struct of index tensors, and each stage
 // is a free function. Gradients flow to every weight that requires them (nothing is done in place).
-// Exactly what transformers' Qwen2_5_VisionTransformerPretrainedModel computes with eager
-// attention: RMSNorm, rotary angles and softmax in fp32, everything else in the weights' dtype.
-// Include only where LibTorch is at home.
+// What transformers' Qwen2_5_VisionTransformerPretrainedModel computes with eager attention:
+// RMSNorm, rotary angles and softmax in fp32, products in the weights' dtype. One thing is better:
+// the residual stream is fp32 whatever the weights are, where fp16 would overflow and bf16 lose
+// digits. Include only where LibTorch is at home.
 #pragma once
 
 #include <functional>
@@ -53,10 +54,13 @@ using TensorSource = std::function<at::Tensor(const std::string& name)>;
 // A tower of what `source` gives, in its dtype and where it is.
 TowerWeights AssembleTower(const VisionConfig& config, const TensorSource& source);
 
+// Sees a tensor's bytes in the checkpoint, once, before they are given back to the kernel.
+using TensorObserver = std::function<void(const std::string& name, const TensorView& tensor)>;
+
 // Copies the checkpoint's weights to `device` as `dtype`; peak memory is theirs plus one tensor.
 // Throws what LibTorch throws (out of memory, a device that is not there).
 TowerWeights LoadTower(const VisionConfig& config, const Checkpoint& checkpoint,
-                       at::ScalarType dtype, at::Device device);
+                       at::ScalarType dtype, at::Device device, const TensorObserver& observe = {});
 
 // Segments of equal length, gathered so that one batched product serves them all.
 struct SegmentGroup {
@@ -86,8 +90,8 @@ struct BatchPlan {
 absl::StatusOr<BatchPlan> PlanBatch(const VisionConfig& config, std::span<const Grid> grids,
                                     at::Device device);
 
-// Sees the residual stream, [patches, hidden] in window order, before block 0 (layer -1) and after
-// each block (layer 0, 1, ...). For tests.
+// Sees the residual stream, [patches, hidden] float32 in window order, before block 0 (layer -1)
+// and after each block (layer 0, 1, ...). For tests.
 using LayerObserver = std::function<void(int layer, const at::Tensor& x)>;
 
 // rows [patches, patch_values], any floating dtype, on the device of the weights -> output tokens
