@@ -36,6 +36,7 @@ oracles:
 	@$(call setup,test-all)
 	@scripts/oracles.sh
 
+# Writes docs/benchmarks.md; see bench/README.md.
 bench: build
 	@scripts/bench.sh
 

@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-scripts/oracles.sh
+scripts/oracles.sh >&2
 oracles=${ORACLES:-.oracles}
 "$oracles/bin/pip" install --quiet --requirement bench/peers/requirements.txt
 bin=build/release/bin
