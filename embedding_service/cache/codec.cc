@@ -49,7 +49,8 @@ bool Fits(const Header& header, const ContentKey& key, const CodecIdentity& iden
   return header.magic == kMagic && header.dim == identity.dim && header.key == key &&
          header.fingerprint == identity.fingerprint &&
          header.precision == static_cast<uint32_t>(identity.precision) && header.has_session <= 1 &&
-         header.faces == 0 && header.face_box == Header{}.face_box;
+         (header.has_session == 1 || header.session == Header{}.session) && header.faces == 0 &&
+         header.face_box == Header{}.face_box;
 }
 
 // Takes as long for a wrong signature that is nearly right as for any other.

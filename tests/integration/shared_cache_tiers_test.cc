@@ -1,5 +1,6 @@
 // Several replicas' caches share one real Redis.
 #include "tests/fakes/fault_proxy.h"
+#include "tests/fakes/scripted_redis.h"
 #include "tests/integration/shared_cache_fixture.h"
 
 namespace emotion::embedding {
@@ -257,6 +258,26 @@ TEST_CASE("what Redis holds of a deleted session is not served here, exact or ne
   CHECK_FALSE(two.Find(2));
   CHECK_FALSE(two.FindNear(Face(1)).value);
   CHECK(one.Find(2));
+}
+
+TEST_CASE("a Redis that loads its data, or wants a login, is a miss and hears of deletions later") {
+  const std::string error = GENERATE("-LOADING Redis is loading the dataset in memory\r\n",
+                                     "-NOAUTH Authentication required.\r\n",
+                                     "-MOVED 1234 192.0.2.1:6379\r\n", "-ERR something new\r\n");
+  std::atomic<bool> healthy = true;
+  testing::ScriptedRedis redis([&](const std::vector<std::string>& command) -> std::string {
+    if (!healthy) return error;
+    return command[0] == "GET" ? "$-1\r\n" : ":0\r\n";
+  });
+  Replica one(redis.port());
+  healthy = false;
+  one.Store(1, kAnna, 100);
+  CHECK(one.Find(1));
+  CHECK_FALSE(one.Find(2));
+  CHECK(one.Forget(kAnna, 100).code() == absl::StatusCode::kUnavailable);
+  CHECK_FALSE(one.Find(1));
+  healthy = true;
+  CHECK(Eventually([&] { return one.cache->deletions_pending() == 0; }));
 }
 
 TEST_CASE("a deletion before the model is there is kept, in Redis too") {
