@@ -12,6 +12,8 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "common/log/log.h"
+
 namespace emotion::embedding {
 namespace {
 
@@ -68,6 +70,13 @@ absl::Status EncodeBuckets(vision::VisionEncoder& encoder, const vision::Patches
     const std::vector<const vision::Patches*> images(bucket, &patches);
     auto duration = EncodeSoundly(encoder, images);
     if (duration.ok() && *duration < kLongEncode) duration = EncodeSoundly(encoder, images);
+    if (duration.status().code() == absl::StatusCode::kResourceExhausted && bucket > 1) {
+      LogWarning("the largest batches do not fit into the device's memory: they will be halved",
+                 {{"frames", static_cast<int64_t>(bucket)},
+                  {"device", encoder.info().device},
+                  {"error", std::string(duration.status().message())}});
+      return absl::OkStatus();
+    }
     if (!duration.ok()) return duration.status();
     report->measured.push_back({static_cast<int64_t>(bucket) * patches.grid.patches(), *duration});
   }

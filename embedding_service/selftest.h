@@ -27,7 +27,8 @@ struct SelfTestReport {
 // its second time, since the first one of a size also prepares things. `heads_input` is the usual
 // size of a face, in pixels. Errors: the encoder's; FAILED_PRECONDITION when a vector is not
 // finite, or the cosine is below 0.999 (0.99 where the encoder computes in int8); INVALID_ARGUMENT
-// for a selftest.json that is none.
+// for a selftest.json that is none. Where a batch of more than one runs out of device memory a log
+// line says so and larger ones are not tried.
 absl::StatusOr<SelfTestReport> RunSelfTest(vision::VisionEncoder& encoder,
                                            const vision::ImagePreparer& preparer,
                                            vision::ImageSize heads_input, size_t max_batch,

@@ -13,8 +13,6 @@ namespace {
 
 using std::chrono::steady_clock;
 
-constexpr std::chrono::seconds kSmallBatchesFor{60};
-
 absl::Status Draining() {
   return Error(Reason::kDraining, "this server is about to stop; send the frame elsewhere");
 }
@@ -188,31 +186,21 @@ void BatchRunner::EncodeBatch(size_t encoder, std::span<Taken> batch) {
   std::vector<const vision::Patches*> images;
   for (const Taken& frame : batch) images.push_back(&frame.job.patches);
   bool in_one_piece = true;
-  Vectors vectors = EncodeOrHalve(encoder, images, &in_one_piece);
+  std::vector<Vector> vectors = EncodeInPieces(encoder, images, &in_one_piece);
   {
     const MutexLock lock(mutex_);
-    queue_.Encoded(encoder, steady_clock::now(), vectors.ok() && in_one_piece);
+    queue_.Encoded(encoder, steady_clock::now(), vectors.front().ok() && in_one_piece);
     ReportQueue();
   }
   metrics_.Batch(batch.size());
-  if (vectors.ok()) {
-    AnswerBatch(batch, taken, *std::move(vectors));
-    return;
-  }
-  LogError("encode failed", {{"frames", static_cast<int64_t>(batch.size())},
-                             {"error", std::string(vectors.status().message())}});
-  for (Taken& frame : batch) {
-    frame.job.done({.vector = absl::InternalError(vectors.status().message()),
-                    .queued = taken - frame.pushed,
-                    .encoded = steady_clock::now() - taken});
-  }
+  AnswerBatch(batch, taken, std::move(vectors));
 }
 
 void BatchRunner::AnswerBatch(std::span<Taken> batch, TimePoint taken,
-                              std::vector<std::vector<float>> vectors) {
+                              std::vector<Vector> vectors) {
   for (size_t i = 0; i < batch.size(); ++i) {
     EncodeAnswer answer{.vector = std::move(vectors[i]), .queued = taken - batch[i].pushed};
-    if (!FitsFp16(*answer.vector)) {
+    if (answer.vector.ok() && !FitsFp16(*answer.vector)) {
       answer.vector = EncodeInFp32(batch[i].job.patches);
       answer.cacheable = false;
     }
@@ -221,30 +209,44 @@ void BatchRunner::AnswerBatch(std::span<Taken> batch, TimePoint taken,
   }
 }
 
-Vectors BatchRunner::EncodeOrHalve(size_t encoder, Images images, bool* in_one_piece) {
-  Vectors vectors = CheckedEncode(*encoders_[encoder], images);
-  const bool out_of_memory = vectors.status().code() == absl::StatusCode::kResourceExhausted;
-  if (!out_of_memory || images.size() == 1) return vectors;
-
-  *in_one_piece = false;
-  const size_t half = images.size() / 2;
-  metrics_.Incident(IncidentKind::kOutOfMemory);
-  LogWarning("out of device memory: the batch is halved",
-             {{"frames", static_cast<int64_t>(images.size())},
-              {"device", encoders_[encoder]->info().device}});
-  {
-    const MutexLock lock(mutex_);
-    queue_.LimitBatch(encoder, half, steady_clock::now() + kSmallBatchesFor);
+// Out of device memory: the rest goes in pieces of half the size, down to one image, which is then
+// given up alone. Any other error is the batch's.
+std::vector<BatchRunner::Vector> BatchRunner::EncodeInPieces(size_t encoder, Images images,
+                                                             bool* in_one_piece) {
+  std::vector<Vector> vectors;
+  size_t most = images.size();
+  while (vectors.size() < images.size()) {
+    const size_t size = std::min(most, images.size() - vectors.size());
+    Vectors piece = CheckedEncode(*encoders_[encoder], images.subspan(vectors.size(), size));
+    if (piece.ok()) {
+      std::move(piece->begin(), piece->end(), std::back_inserter(vectors));
+      continue;
+    }
+    *in_one_piece = false;
+    const absl::Status failed = absl::InternalError(piece.status().message());
+    if (piece.status().code() != absl::StatusCode::kResourceExhausted) {
+      LogError("encode failed", {{"frames", static_cast<int64_t>(images.size())},
+                                 {"error", std::string(failed.message())}});
+      return std::vector<Vector>(images.size(), failed);
+    }
+    most = std::max<size_t>(size / 2, 1);
+    TellOutOfMemory(encoder, size, most);
+    if (size == 1) vectors.emplace_back(failed);
   }
-  Vectors first = EncodeOrHalve(encoder, images.first(half), in_one_piece);
-  if (!first.ok()) return first;
-  Vectors second = EncodeOrHalve(encoder, images.subspan(half), in_one_piece);
-  if (!second.ok()) return second;
-  std::move(second->begin(), second->end(), std::back_inserter(*first));
-  return first;
+  return vectors;
 }
 
-absl::StatusOr<std::vector<float>> BatchRunner::EncodeInFp32(const vision::Patches& patches) {
+void BatchRunner::TellOutOfMemory(size_t encoder, size_t frames, size_t from_now_on) {
+  metrics_.Incident(IncidentKind::kOutOfMemory);
+  LogWarning("out of device memory: batches are halved for a while",
+             {{"frames", static_cast<int64_t>(frames)},
+              {"from_now_on", static_cast<int64_t>(from_now_on)},
+              {"device", encoders_[encoder]->info().device}});
+  const MutexLock lock(mutex_);
+  queue_.LimitBatch(encoder, from_now_on, steady_clock::now() + options_.small_batches_for);
+}
+
+BatchRunner::Vector BatchRunner::EncodeInFp32(const vision::Patches& patches) {
   metrics_.Incident(IncidentKind::kNonfiniteRerun);
   LogWarning("the encoder gave values that fp16 cannot hold",
              {{"precision", std::string(vision::PrecisionName(info_.precision))}});

@@ -9,9 +9,11 @@
 // (FramePipeline does).
 //
 // What goes wrong: an encoder that fails (or throws) answers its whole batch INTERNAL. Out of
-// device memory halves the batch, tries again, and keeps that encoder's batches small for a minute.
-// A vector with values that fp16 cannot hold is encoded again, alone, in fp32 where there is a way
-// to; if that is no better this one frame is answered INTERNAL. All of it is counted as incidents.
+// device memory the batch is encoded in halves (of halves), that encoder's batches stay as small
+// for a minute and are then tried in full again; an image that does not fit alone is answered
+// INTERNAL. A vector with values that fp16 cannot hold is encoded again, alone, in fp32 where there
+// is a way to; if that is no better this one frame is answered INTERNAL. All of it is counted as
+// incidents.
 #pragma once
 
 #include <chrono>
@@ -74,6 +76,8 @@ class BatchRunner {
     // Makes the fp32 encoder when the first non-finite vector turns up (it costs that encode the
     // loading time, and memory from then on). Empty: no rerun.
     EncoderFactory make_fp32 = {};
+    // How long an encoder that ran out of memory keeps to the size that fitted.
+    std::chrono::milliseconds small_batches_for = std::chrono::seconds(60);
   };
 
   // `encoders`: at least one, all of one model and precision. Borrows `metrics`, which must outlive
@@ -119,6 +123,7 @@ class BatchRunner {
     EncodeJob job;
     TimePoint pushed;
   };
+  using Vector = absl::StatusOr<std::vector<float>>;
   using Job = std::unordered_map<Ticket, Taken>::node_type;
 
   void Run(const std::stop_token& stop, size_t encoder);
@@ -126,10 +131,10 @@ class BatchRunner {
                    std::vector<Taken>* dead);
   std::vector<Taken> Withdraw(const std::vector<Ticket>& tickets) REQUIRES_LOCK(mutex_);
   void EncodeBatch(size_t encoder, std::span<Taken> batch);
-  void AnswerBatch(std::span<Taken> batch, TimePoint taken,
-                   std::vector<std::vector<float>> vectors);
-  Vectors EncodeOrHalve(size_t encoder, Images images, bool* in_one_piece);
-  absl::StatusOr<std::vector<float>> EncodeInFp32(const vision::Patches& patches);
+  void AnswerBatch(std::span<Taken> batch, TimePoint taken, std::vector<Vector> vectors);
+  std::vector<Vector> EncodeInPieces(size_t encoder, Images images, bool* in_one_piece);
+  void TellOutOfMemory(size_t encoder, size_t frames, size_t from_now_on);
+  Vector EncodeInFp32(const vision::Patches& patches);
   void ReportQueue() REQUIRES_LOCK(mutex_);
 
   const Options options_;

@@ -74,6 +74,7 @@ struct FakeEncoderControl {
   std::atomic<int> throws{0};    // so many encodes throw
   std::atomic<int> failures{0};  // so many encodes return INTERNAL
   std::atomic<size_t> memory_frames{std::numeric_limits<size_t>::max()};  // larger: out of memory
+  std::atomic<int64_t> memory_patches{std::numeric_limits<int64_t>::max()};  // as memory_frames
   std::atomic<bool> nan_of_dark{false};  // images whose first value is below -1 give NaN
   std::atomic<float> scale{1};           // of every vector: 1e30 leaves fp16's range
   std::atomic<bool> one_vector_less{false};
@@ -115,7 +116,9 @@ class FakeEncoder final : public vision::VisionEncoder {
     }
     if (TakeOne(control_.throws)) throw std::runtime_error("device lost");
     if (TakeOne(control_.failures)) return absl::InternalError("kernel failed");
-    if (images.size() > control_.memory_frames) {
+    int64_t patches = 0;
+    for (const vision::Patches* image : images) patches += image->grid.patches();
+    if (images.size() > control_.memory_frames || patches > control_.memory_patches) {
       return absl::ResourceExhaustedError("out of memory");
     }
     std::vector<std::vector<float>> vectors;

@@ -74,6 +74,18 @@ TEST_CASE("an encoder that fails or gives no numbers does not pass") {
   CHECK(Run(control, folder).status().code() == absl::StatusCode::kFailedPrecondition);
 }
 
+TEST_CASE("batches too large for the device's memory are left to be halved; one face must fit") {
+  FakeEncoderControl control;
+  const Folder folder;
+  control.memory_frames = 2;
+  const auto report = Run(control, folder, 8);
+  REQUIRE(report.ok());
+  CHECK(control.batches() == std::vector<size_t>{1, 1, 2, 2, 4});
+  CHECK(report->measured.back().patches == 2 * 64);
+  control.memory_frames = 0;
+  CHECK(Run(control, folder).status().code() == absl::StatusCode::kResourceExhausted);
+}
+
 TEST_CASE("the stored vector must be met") {
   FakeEncoderControl control;
   const Folder folder;

@@ -1,4 +1,5 @@
 // The LibTorch encoder apart from parity (tests/parity): errors, batches, gradients, slices.
+#include <algorithm>
 #include <cmath>
 #include <map>
 
@@ -156,6 +157,26 @@ TEST_CASE("what this LibTorch cannot compute is refused before the weights are r
     CHECK_THAT(std::string(status.message()), Contains("device"));
   }
   CHECK(Refusal({.directory = model.path() + "/none"}).code() == absl::StatusCode::kNotFound);
+}
+
+TEST_CASE("a GPU that is not there is refused by its name, without CUDA as with it") {
+  const TinyModel model;
+  const auto status = Refusal({.directory = model.path(), .device = "cuda:99"});
+  CHECK(ReasonOf(status) == Reason::kFieldInvalid);
+  CHECK_THAT(std::string(status.message()), Contains("device") && Contains("cuda:99"));
+  CHECK(ReasonOf(HalfPrecisionOf("cuda:99").status()) == Reason::kFieldInvalid);
+  CHECK(HalfPrecisionOf("tpu").status().code() == absl::StatusCode::kInvalidArgument);
+}
+
+TEST_CASE("loading tells its progress, which ends at 1") {
+  const TinyModel model;
+  std::vector<double> shares;
+  REQUIRE(CreateTorchEncoder({.directory = model.path(),
+                              .progress = [&](double share) { shares.push_back(share); }})
+              .ok());
+  CHECK(shares.size() > 10);
+  CHECK(std::is_sorted(shares.begin(), shares.end()));
+  CHECK(shares.back() == 1);
 }
 
 TEST_CASE("the encoder says what it is") {
