@@ -40,7 +40,9 @@
 namespace emotion {
 
 struct RedisOptions {
-  std::string host = "localhost";  // starts with /: the path of a unix socket
+  // Of one server: where a name has several addresses, all must lead to it. Starts with /: the path
+  // of a unix socket.
+  std::string host = "localhost";
   uint16_t port = 6379;
   std::string username;  // of the ACL; empty: the default user
   // Asked on a thread of the client each time it connects; unset or empty: no password.

@@ -175,11 +175,8 @@ void RedisDispatch::Update() {
   if (open == breaker_shown_open_) return;
   breaker_shown_open_ = open;
   metrics_.SetRedisBreakerOpen(open);
-  if (open) {
-    LogWarning("Redis is left alone after failures");
-  } else {
-    LogInfo("Redis answers again");
-  }
+  // Both as warnings: their number is limited, and a server may go back and forth for days.
+  LogWarning(open ? "Redis is left alone after failures" : "Redis answers again");
   // Idle ones let go of their connections, unconnected ones connect.
   for (const auto& lane : lanes_) lane->wake.Signal();
 }

@@ -252,7 +252,9 @@ TEST_CASE_METHOD(Fixture,
   const std::string value(7000, 'v');
   server.Ask("SET k " + value);
   FaultProxy proxy(server.port());
-  ConnectAndWait(proxy.port());
+  RedisOptions options;
+  options.connections = 1;  // another one's login would be struck instead
+  ConnectAndWait(proxy.port(), options);
   using Fault = FaultProxy::Fault;
   const auto [fault, code] = GENERATE(table<Fault, StatusCode>({
       {Fault::kGarbage, StatusCode::kDataLoss},

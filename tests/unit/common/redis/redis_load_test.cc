@@ -24,7 +24,8 @@ using testing::FaultProxy;
 using testing::Recovers;
 using testing::RedisServer;
 
-constexpr milliseconds kSlack{300};
+// The time limit and what a busy machine may add to it.
+constexpr milliseconds kLongest{400};
 
 RedisOptions At(int port) {
   RedisOptions options;
@@ -57,7 +58,7 @@ class Tally {
     std::lock_guard lock(mutex_);
     CHECK(answered_ == std::vector<int>(static_cast<size_t>(asked_), 1));
     CHECK(wrong_ == 0);
-    CHECK(slowest_ < RedisOptions().limit + kSlack);
+    CHECK(slowest_ < kLongest);
   }
   int asked() const { return asked_; }
   int right() {
@@ -95,12 +96,15 @@ TEST_CASE("64 threads at once get their own replies, each exactly once") {
   RedisServer server;
   SetValues(server);
   Metrics metrics({});
-  auto client = RedisClient::Create(At(server.port()), metrics);
+  RedisOptions options = At(server.port());
+  options.max_waiting = 64 * 50;
+  options.limit = std::chrono::seconds(30);  // however slow this machine: all of them
+  auto client = RedisClient::Create(options, metrics);
   REQUIRE(Recovers(*client));
   Tally tally;
   AskFromManyThreads(*client, tally, 64, 50);
   tally.CheckAll();
-  CHECK(tally.right() > tally.asked() / 2);  // a full queue refuses some on a small machine
+  CHECK(tally.right() == 64 * 50);
 }
 
 TEST_CASE("64 threads at once while the server stops, goes on, and connections break") {
