@@ -24,8 +24,10 @@ void RedisClient::Run(std::vector<RedisCommand> commands, Done done) {
   if (commands.empty()) return done(std::vector<RedisReply>());
   RedisCall call;
   call.deadline = std::chrono::steady_clock::now() + options_.limit;
-  call.commands = commands.size();
-  for (const RedisCommand& command : commands) AppendCommand(command, call.bytes);
+  for (const RedisCommand& command : commands) {
+    for (const std::string& argument : command) call.bytes += argument.size();
+  }
+  call.commands = std::move(commands);
   call.done = std::move(done);
   dispatch_->Submit(std::move(call));
 }

@@ -18,8 +18,8 @@ constexpr size_t kMostBytes = 512 * 1024;
 constexpr std::chrono::milliseconds kFirstRetry{20};
 constexpr std::chrono::milliseconds kLongestRetry{1000};
 
-void AnswerAll(std::vector<RedisCall> calls, const absl::Status& status) {
-  for (RedisCall& call : calls) call.done(status);
+void AnswerAll(const std::vector<RedisCall>& calls, const absl::Status& status) {
+  for (const RedisCall& call : calls) call.done(status);
 }
 
 }  // namespace
@@ -34,16 +34,16 @@ RedisDispatch::RedisDispatch(const RedisOptions& options, Metrics& metrics)
 }
 
 void RedisDispatch::Submit(RedisCall call) {
-  absl::Status refusal;
-  {
-    MutexLock lock(mutex_);
-    refusal = Refusal();
-    if (refusal.ok()) {
-      waiting_.push_back(std::move(call));
-      WakeOne();
-    }
-  }
-  if (!refusal.ok()) call.done(refusal);
+  if (absl::Status refusal = Admit(call); !refusal.ok()) call.done(refusal);
+}
+
+absl::Status RedisDispatch::Admit(RedisCall& call) {
+  MutexLock lock(mutex_);
+  absl::Status refusal = Refusal();
+  if (!refusal.ok()) return refusal;
+  waiting_.push_back(std::move(call));
+  WakeOne();
+  return absl::OkStatus();
 }
 
 void RedisDispatch::Stop() {
@@ -55,7 +55,7 @@ void RedisDispatch::Stop() {
     Update();
   }
   stop_.Signal();
-  AnswerAll(std::move(unanswered), absl::UnavailableError("the Redis client is stopping"));
+  AnswerAll(unanswered, absl::UnavailableError("the Redis client is stopping"));
 }
 
 absl::Status RedisDispatch::Refusal() const {
@@ -111,7 +111,7 @@ void RedisDispatch::ConnectFailed(size_t worker, bool probe, const absl::Status&
     Update();
     if (!up()) unanswered = TakeAllWaiting();
   }
-  AnswerAll(std::move(unanswered), absl::UnavailableError("Redis is left alone after failures"));
+  AnswerAll(unanswered, absl::UnavailableError("Redis is left alone after failures"));
 }
 
 std::optional<std::vector<RedisCall>> RedisDispatch::Take(size_t worker) {
@@ -121,7 +121,7 @@ std::optional<std::vector<RedisCall>> RedisDispatch::Take(size_t worker) {
   std::vector<RedisCall> calls;
   size_t bytes = 0;
   while (!waiting_.empty() && calls.size() < kMostCalls && bytes < kMostBytes) {
-    bytes += waiting_.front().bytes.size();
+    bytes += waiting_.front().bytes;
     calls.push_back(std::move(waiting_.front()));
     waiting_.pop_front();
   }
@@ -141,7 +141,7 @@ void RedisDispatch::Finished(const absl::Status& result) {
     Update();
     if (!up()) unanswered = TakeAllWaiting();
   }
-  AnswerAll(std::move(unanswered), absl::UnavailableError("Redis is left alone after failures"));
+  AnswerAll(unanswered, absl::UnavailableError("Redis is left alone after failures"));
 }
 
 void RedisDispatch::Lost(size_t worker, const absl::Status& why) {
@@ -156,7 +156,7 @@ void RedisDispatch::Lost(size_t worker, const absl::Status& why) {
     if (!up()) unanswered = TakeAllWaiting();
     if (!waiting_.empty()) WakeOne();  // this worker may have been woken for them
   }
-  AnswerAll(std::move(unanswered), absl::UnavailableError(std::string(why.message())));
+  AnswerAll(unanswered, absl::UnavailableError(std::string(why.message())));
 }
 
 std::vector<RedisCall> RedisDispatch::TakeAllWaiting() {

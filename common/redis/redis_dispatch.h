@@ -24,8 +24,8 @@
 namespace emotion {
 
 struct RedisCall {
-  std::string bytes;  // the commands, as they are sent
-  size_t commands = 0;
+  std::vector<RedisCommand> commands;
+  size_t bytes = 0;  // of their arguments
   RedisClient::Done done;
   std::chrono::steady_clock::time_point deadline;
 };
@@ -72,8 +72,9 @@ class RedisDispatch {
     TimePoint next_attempt{};
   };
 
-  // Both are answered without the lock.
-  std::vector<RedisCall> TakeAllWaiting() REQUIRES_LOCK(mutex_);
+  // Takes the call, or says why not.
+  absl::Status Admit(RedisCall& call) EXCLUDES_LOCK(mutex_);
+  std::vector<RedisCall> TakeAllWaiting() REQUIRES_LOCK(mutex_);  // to answer without the lock
   absl::Status Refusal() const REQUIRES_LOCK(mutex_);
 
   void Update() REQUIRES_LOCK(mutex_);

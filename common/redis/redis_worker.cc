@@ -24,10 +24,10 @@ absl::Status ServerFailure(const std::vector<RedisReply>& replies) {
 }
 
 // Answers the calls with their parts of the replies, in order.
-void Answer(std::vector<RedisCall> calls, std::vector<RedisReply> replies) {
+void Answer(const std::vector<RedisCall>& calls, std::vector<RedisReply> replies) {
   auto next = replies.begin();
-  for (RedisCall& call : calls) {
-    const auto end = next + static_cast<std::ptrdiff_t>(call.commands);
+  for (const RedisCall& call : calls) {
+    const auto end = next + static_cast<std::ptrdiff_t>(call.commands.size());
     std::vector<RedisReply> own(std::make_move_iterator(next), std::make_move_iterator(end));
     next = end;
     if (absl::Status failure = ServerFailure(own); failure.ok()) {
@@ -158,16 +158,16 @@ void RedisWorker::Exchange(std::vector<RedisCall> calls) {
   std::string bytes;
   size_t commands = 0;
   for (const RedisCall& call : calls) {
-    bytes += call.bytes;
-    commands += call.commands;
+    for (const RedisCommand& command : call.commands) AppendCommand(command, bytes);
+    commands += call.commands.size();
   }
   // The first to come is the first to run out of time.
   auto replies = connection_->Exchange(std::move(bytes), commands, calls.front().deadline);
   const absl::Status result = replies.ok() ? ServerFailure(*replies) : replies.status();
   dispatch_.Finished(result);
   if (!result.ok()) Drop(result);
-  if (replies.ok()) return Answer(std::move(calls), *std::move(replies));
-  for (RedisCall& call : calls) call.done(replies.status());
+  if (replies.ok()) return Answer(calls, *std::move(replies));
+  for (const RedisCall& call : calls) call.done(replies.status());
 }
 
 void RedisWorker::Drop(const absl::Status& why) {

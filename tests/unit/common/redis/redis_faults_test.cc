@@ -153,6 +153,9 @@ TEST_CASE_METHOD(Fixture, "a full server fails what stores, and serves what read
   const Answered stored = Ask(*client, {{"SET", "k", "v"}});
   CHECK(stored.code() == StatusCode::kUnavailable);
   CHECK(stored.text().find("OOM") != std::string::npos);
+  REQUIRE(Recovers(*client));
+  const Answered script = Ask(*client, {{"EVAL", "return redis.call('SET', 'k', 'v')", "0"}});
+  CHECK(script.text().find("OOM") != std::string::npos);
   CHECK(Eventually([&] {
     Ask(*client, {{"SET", "k", "v"}});
     return BreakerOpen();

@@ -128,12 +128,14 @@ TEST_CASE("errors of the server as a whole are told from errors of one command")
        {"LOADING Redis is loading the dataset in memory", "READONLY You can't write",
         "OOM command not allowed", "MOVED 3999 127.0.0.1:6381", "CLUSTERDOWN Hash slot not served",
         "NOAUTH Authentication required.", "WRONGPASS invalid", "NOPERM this user has no", "BUSY",
-        "MASTERDOWN Link with MASTER is down", "MISCONF Redis is configured to save"}) {
+        "MASTERDOWN Link with MASTER is down", "MISCONF Redis is configured to save",
+        "ERR Error running script (call to f_1): @user_script:4: -OOM command not allowed"}) {
     CAPTURE(text);
     CHECK(MeansServerFailure(error(text)));
   }
-  for (const char* text : {"ERR unknown command", "WRONGTYPE Operation", "NOSCRIPT No matching",
-                           "BUSYGROUP Consumer", "OOMPH", ""}) {
+  for (const char* text :
+       {"ERR unknown command", "WRONGTYPE Operation", "NOSCRIPT No matching", "BUSYGROUP Consumer",
+        "ERR Error running script (call to f_1): @user_script:1: x", "OOMPH", ""}) {
     CAPTURE(text);
     CHECK_FALSE(MeansServerFailure(error(text)));
   }
@@ -141,8 +143,10 @@ TEST_CASE("errors of the server as a whole are told from errors of one command")
   CHECK_FALSE(MeansServerFailure(array));
   array.items.push_back(error("OOM x"));
   CHECK(MeansServerFailure(array));
-  const RedisReply value{.kind = Kind::kString, .integer = 0, .text = "OOM x", .items = {}};
-  CHECK_FALSE(MeansServerFailure(value));
+  for (const char* text : {"OOM x", "ERR Error running script: -OOM x"}) {
+    const RedisReply value{.kind = Kind::kString, .integer = 0, .text = text, .items = {}};
+    CHECK_FALSE(MeansServerFailure(value));
+  }
 }
 
 }  // namespace
