@@ -108,7 +108,7 @@ float SimilarityOf(const FaceBlocks& a, const FaceBlocks& b) {
   float worst = 0;
   for (const Pair& pair : pairs) worst = std::max(worst, Unexplained(pair, shift));
   // The amount that measurement chose; the scale has 0.95 there.
-  constexpr float kChosen = 10;
+  constexpr float kChosen = 4;
   return 1 / (1 + worst / (19 * kChosen));
 }
 

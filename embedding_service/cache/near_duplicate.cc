@@ -51,7 +51,7 @@ Cells LumaCells(const vision::RgbImage& image) {
 }
 
 // The mean of the cells within kRadius of each along a row; at the ends of those that there are.
-constexpr int kRadius = 5;
+constexpr int kRadius = 9;
 Cells BlurRowsAndTranspose(const Cells& cells) {
   Cells blurred;
   for (int row = 0; row < kSide; ++row) {

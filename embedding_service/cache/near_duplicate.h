@@ -27,7 +27,7 @@ inline constexpr std::string_view kNearRule = "near-1";
 inline constexpr std::chrono::milliseconds kNearLifetime{20'000};
 
 // Encoded frames that are remembered of one face.
-inline constexpr size_t kNearCandidates = 4;
+inline constexpr size_t kNearCandidates = 2;
 
 // A face as a map of contrasts: each cell against the light around it. 784 bytes; a blurred face
 // can be made out in them, so they never leave the process.

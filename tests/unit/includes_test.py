@@ -27,7 +27,7 @@ WRAPPED = {
     r"boost/(beast|asio)": ("gateway/", "common/observe/admin_server", "tests/", "bench/"),
     r"hiredis/": ("common/redis/",),
     r"prometheus/": ("common/observe/",),
-    r"opencv2/": ("training/", "vision/faces/", "tests/"),
+    r"opencv2/": ("training/", "vision/faces/", "tests/", "bench/near/"),
     r"zip\.h": ("heads/", "training/", "tests/"),
     r"curl/": ("cli/", "tests/"),
     r"(jpeglib|png|webp/)": ("vision/preprocess/", "training/", "tests/", "bench/"),

@@ -1,0 +1,109 @@
+#include "bench/near/report.h"
+
+#include <fmt/format.h>
+
+#include "bench/near/evaluation.h"
+#include "embedding_service/cache/near_duplicate.h"
+
+namespace emotion::bench {
+namespace {
+
+constexpr size_t kOurs = 0;
+
+NearPolicy OurPolicy() {
+  return {.threshold = 0.95F,
+          .lifetime_s = std::chrono::duration<double>(embedding::kNearLifetime).count(),
+          .candidates = embedding::kNearCandidates};
+}
+
+std::string Head(std::string_view first) {
+  return fmt::format(
+      "| {} | hits | labels that flip | hits with a flip | levels right: cached / anew | events "
+      "seen | slept through | largest change |\n|---|---|---|---|---|---|---|---|\n",
+      first);
+}
+
+std::string Percent(double share) { return fmt::format("{:.1f} %", 100 * share); }
+
+std::string Row(std::string_view name, const Score& score) {
+  const std::string right =
+      score.judged_levels == 0
+          ? "-"
+          : fmt::format("{:.1f} / {:.1f} %", 100 * score.share_right_as_answered(),
+                        100 * score.share_right_anew());
+  const bool events = score.events != std::array<size_t, kEventKinds>{};
+  return fmt::format("| {} | {} | {} | {} | {} | {} | {} | {:.2f} |\n", name,
+                     Percent(score.hit_rate()), Percent(score.level_flip_rate()),
+                     Percent(score.flip_rate()), right, events ? Percent(score.seen_share()) : "-",
+                     events ? Percent(score.slept_share()) : "-", score.largest_change);
+}
+
+std::string Rivals(const Evaluation& all, std::span<const NearRule> rules) {
+  const Score ours = all.Near(kOurs, OurPolicy());
+  std::string text = Head("at our hit rate") + Row(rules[kOurs].name + " at 0.95", ours);
+  for (size_t rule = kOurs + 1; rule < rules.size(); ++rule) {
+    text += Row(rules[rule].name, all.NearAtHitRate(rule, OurPolicy(), ours.hit_rate()));
+  }
+  return text + Row("hold the last answer", all.Hold(ours.hit_rate())) + "\n";
+}
+
+std::string Curve(const Evaluation& all) {
+  std::string text = Head("threshold");
+  for (float threshold : {0.80F, 0.90F, 0.93F, 0.95F, 0.96F, 0.97F, 0.98F, 0.99F, 0.995F}) {
+    NearPolicy policy = OurPolicy();
+    policy.threshold = threshold;
+    text += Row(fmt::format("{:g}", threshold), all.Near(kOurs, policy));
+  }
+  return text + "\n";
+}
+
+std::string Memory(const Evaluation& all) {
+  std::string text = Head("an encode answers for, of the last");
+  for (double lifetime_s : {10.0, 20.0, 40.0, 600.0}) {
+    for (size_t candidates : {1, 2, 4}) {
+      const NearPolicy policy = {
+          .threshold = 0.95F, .lifetime_s = lifetime_s, .candidates = candidates};
+      text += Row(fmt::format("{:g} s, {}", lifetime_s, candidates), all.Near(kOurs, policy));
+    }
+  }
+  return text + "\n";
+}
+
+std::string Parts(const Occasion& occasion, std::span<const NearRule> rules) {
+  std::string text = Head("at 0.95");
+  for (const auto& [name, recordings] : {std::pair("calm heads", std::span(occasion.calm)),
+                                         std::pair("restless heads", std::span(occasion.restless)),
+                                         std::pair("the photo", std::span(occasion.photo))}) {
+    text += Row(name, Evaluation(rules, recordings).Near(kOurs, OurPolicy()));
+  }
+  return text + "\n";
+}
+
+std::string Events(const Evaluation& all) {
+  const Score ours = all.Near(kOurs, OurPolicy());
+  std::string text = "| event of two frames or more | seen |\n|---|---|\n";
+  for (size_t kind = 0; kind < kEventKinds; ++kind) {
+    if (ours.events[kind] == 0) continue;
+    text += fmt::format("| {} | {} of {} |\n", EventName(static_cast<EventKind>(kind)),
+                        ours.seen[kind], ours.events[kind]);
+  }
+  return text + "\n";
+}
+
+}  // namespace
+
+std::string ReportOn(const Occasion& occasion, std::span<const NearRule> rules) {
+  std::vector<Recording> drawn = occasion.calm;
+  drawn.insert(drawn.end(), occasion.restless.begin(), occasion.restless.end());
+  const Evaluation all(rules, drawn);
+  const auto floor = [&](std::span<const Recording> recordings) {
+    return Percent(Evaluation(rules, recordings).NoiseFlips());
+  };
+  return fmt::format(
+             "### {}\n\nFloor: of one moment photographed twice, {} of the labels differ (the "
+             "photo: {}).\n\n",
+             occasion.name, floor(drawn), floor(occasion.photo)) +
+         Rivals(all, rules) + Curve(all) + Parts(occasion, rules) + Events(all) + Memory(all);
+}
+
+}  // namespace emotion::bench

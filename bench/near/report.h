@@ -1,0 +1,21 @@
+// The evaluation as Markdown, for docs/benchmarks.md and for people.
+#pragma once
+
+#include <string>
+
+#include "bench/near/recording.h"
+
+namespace emotion::bench {
+
+// What was recorded at one frame rate.
+struct Occasion {
+  std::string name;  // such as "one frame per 2 s"
+  std::vector<Recording> calm;
+  std::vector<Recording> restless;
+  std::vector<Recording> photo;
+};
+
+// All tables of one occasion. `rules` are those that it was described by; the first is ours.
+std::string ReportOn(const Occasion& occasion, std::span<const NearRule> rules);
+
+}  // namespace emotion::bench
