@@ -5,8 +5,8 @@
 #include <fmt/format.h>
 
 #include "cli/command_line.h"
-#include "cli/progress_bar.h"
 #include "cli/verbs.h"
+#include "common/progress/progress_bar.h"
 #include "vision/encoder/fingerprint.h"
 #include "vision/encoder/model_directory.h"
 #include "vision/encoder/random_checkpoint.h"

@@ -1,9 +1,11 @@
 #include "embedding_service/model_loader.h"
 
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "common/progress/loading_progress.h"
 #include "vision/encoder/factory/create_encoder.h"
 
 namespace emotion::embedding {
@@ -22,6 +24,14 @@ absl::StatusOr<vision::Precision> HalfPrecisionOfAll(const std::vector<std::stri
     if (half != kFp32 && *mine != kBf16) half = *mine;
   }
   return half;
+}
+
+// Shows on the way how much is loaded.
+absl::StatusOr<std::unique_ptr<vision::VisionEncoder>> CreateAndTell(
+    vision::EncoderOptions options) {
+  LoadingProgress progress("loading the encoder");
+  options.progress = [&](double share) { progress.Show(share); };
+  return vision::CreateEncoder(options);
 }
 
 }  // namespace
@@ -47,7 +57,7 @@ absl::StatusOr<LoadedModel> LoadModel(const EmbeddingOptions& options) {
   const auto half = HalfPrecisionOfAll(options.devices);
   if (!half.ok()) return half.status();
   wanted.precision = ChoosePrecision(options, *half);
-  auto encoder = vision::CreateEncoder(wanted);
+  auto encoder = CreateAndTell(wanted);
   if (!encoder.ok()) return encoder.status();
   if (absl::Status demo = CheckDemo(options.models, (*encoder)->info().demo, "the encoder");
       !demo.ok()) {
@@ -64,7 +74,7 @@ absl::StatusOr<LoadedModel> LoadModel(const EmbeddingOptions& options) {
   }
   for (size_t i = 1; i < options.devices.size(); ++i) {
     wanted.device = ResolveDevice(options.devices[i]);
-    auto another = vision::CreateEncoder(wanted);
+    auto another = CreateAndTell(wanted);
     if (!another.ok()) return another.status();
     model.on_more_devices.push_back(*std::move(another));
   }

@@ -2,12 +2,14 @@
 //
 // Images at their native size (the checkpoint's own smart_resize), EXIF ignored, as the reference
 // implementation does.
+#include <cmath>
+
 #include <fmt/format.h>
 
 #include "cli/command_line.h"
 #include "cli/npy.h"
-#include "cli/progress_bar.h"
 #include "cli/read_file.h"
+#include "common/progress/progress_bar.h"
 #include "vision/encoder/factory/create_encoder.h"
 #include "vision/encoder/model_directory.h"
 #include "vision/preprocess/image_preparer.h"
@@ -60,8 +62,13 @@ int Embed(const EmbedArguments& arguments) {
   }
   const auto config = vision::ReadPreprocessorConfig(arguments.model);
   if (!config.ok()) return Fail(std::string(config.status().message()));
+  ProgressBar loading("loading");
   auto encoder = vision::CreateEncoder(
-      {.directory = arguments.model, .precision = *precision, .device = arguments.device});
+      {.directory = arguments.model,
+       .precision = *precision,
+       .device = arguments.device,
+       .progress = [&](double share) { loading.Show(std::llround(share * 1000), 1000); }});
+  loading.End();
   if (!encoder.ok()) return Fail(std::string(encoder.status().message()));
   const vision::ImagePreparer preparer = MakePreparer(*config);
   std::vector<std::vector<float>> rows;
