@@ -103,6 +103,7 @@ v1::GetEmbeddingModelResponse EmbedBackend::MakeModelCard() const {
   card.set_device(encoder.device);
   card.set_demo(encoder.demo);
   card.set_licence(encoder.licence);
+  card.set_near_rule(std::string(kNearRule));
   card.set_batch_size(batch_size_);
   card.set_server_version(options_.server_version);
   return card;

@@ -26,6 +26,8 @@ v1::CacheOutcome OutcomeToProto(Outcome outcome) {
       return v1::CACHE_OUTCOME_MISS;
     case Outcome::kExact:
       return v1::CACHE_OUTCOME_EXACT;
+    case Outcome::kNear:
+      return v1::CACHE_OUTCOME_NEAR;
     case Outcome::kCoalesced:
       return v1::CACHE_OUTCOME_COALESCED;
   }
@@ -76,8 +78,9 @@ v1::EmbedResult ToEmbedResult(const FrameResult& result, const vision::EncoderIn
   if (!result.status.ok()) return proto;
   SetEmbedding(*result.embedding, encoder, proto.mutable_embedding());
   proto.set_cache(OutcomeToProto(result.outcome));
+  if (result.outcome == Outcome::kNear) proto.set_similarity(result.similarity);
   for (int warning = 1; warning <= v1::QualityWarning_MAX; ++warning) {
-    if ((result.embedding->quality_warnings >> warning & 1U) != 0) {
+    if ((result.quality_warnings >> warning & 1U) != 0) {
       proto.add_quality_warnings(static_cast<v1::QualityWarning>(warning));
     }
   }

@@ -108,6 +108,7 @@ vision::PrepareOptions PrepareOf(const v1::Frame& frame, const FrameLimits& limi
 CacheUse CacheUseOf(v1::CacheMode mode) {
   if (mode == v1::CACHE_MODE_BYPASS) return CacheUse::kBypass;
   if (mode == v1::CACHE_MODE_NO_STORE) return CacheUse::kNoStore;
+  if (mode == v1::CACHE_MODE_EXACT_ONLY) return CacheUse::kExactOnly;
   return CacheUse::kUse;
 }
 

@@ -19,6 +19,9 @@ vision::ImagePreparer::Settings WithBudget(vision::ImagePreparer::Settings setti
   return settings;
 }
 
+// Whether such a frame may be answered by what is there.
+bool Looks(CacheUse use) { return use == CacheUse::kUse || use == CacheUse::kExactOnly; }
+
 absl::Status Evicted(std::chrono::milliseconds wait) {
   return WithRetry(Error(Reason::kQueueFull, "the queue is full and others hold less of it"), wait);
 }
@@ -131,25 +134,33 @@ bool FramePipeline::LeaveFlight(Frame& frame) {
 void FramePipeline::LookUp(const FramePtr& frame) {
   timer_.Add(frame->ticket, frame->deadline);
   if (frame->request.cache != CacheUse::kNoStore) frame->key = KeyOf(frame->request);
-  if (frame->request.cache != CacheUse::kUse) {
+  frame->near_lane = NearLaneOf(frame->request);
+  if (!Looks(frame->request.cache)) {
     Miss(frame);
     return;
   }
-  cache_.Lookup({.key = frame->key},
-                [this, frame](CacheFinding found) { LookedUp(frame, std::move(found.exact)); });
+  BeginAsking();
+  cache_.Lookup({.key = frame->key, .lane = frame->near_lane}, [this, frame](CacheFinding found) {
+    LookedUp(frame, std::move(found));
+    EndAsking();
+  });
 }
 
-void FramePipeline::LookedUp(const FramePtr& frame, std::shared_ptr<const CachedEmbedding> value) {
+void FramePipeline::LookedUp(const FramePtr& frame, CacheFinding found) {
+  const std::shared_ptr<const CachedEmbedding> value = std::move(found.exact);
   const auto lookup = steady_clock::now() - frame->submitted;
   metrics_.StageTime(Stage::kCache, lookup);
   {
     const MutexLock lock(mutex_);
     if (!frames_.contains(frame->ticket)) return;  // answered while it was looked up
     frame->lookup = lookup;
+    frame->shared_near = std::move(found.shared_near);
     if (value) Extract(frame->ticket);
   }
   if (value) {
-    Answer(*frame, {.embedding = std::move(value), .outcome = Outcome::kExact});
+    Answer(*frame, {.embedding = value,
+                    .quality_warnings = value->quality_warnings,
+                    .outcome = Outcome::kExact});
   } else {
     Miss(frame);
   }
@@ -170,7 +181,7 @@ void FramePipeline::Miss(const FramePtr& frame) {
 }
 
 bool FramePipeline::Join(Frame& frame) {
-  if (frame.request.cache != CacheUse::kUse || frame.request.resent) return false;
+  if (!Looks(frame.request.cache) || frame.request.resent) return false;
   const auto found = shared_.find(frame.key);
   if (found == shared_.end()) return false;
   Flight& flight = *found->second;
@@ -225,7 +236,7 @@ void FramePipeline::Refuse(Frame& frame, const absl::Status& status) {
 void FramePipeline::Answer(Frame& frame, FrameResult result) {
   timer_.Remove(frame.ticket, frame.deadline);
   if (!result.status.ok()) metrics_.FrameDropped(ReasonOf(result.status));
-  result.times.cache = frame.lookup;
+  result.times.cache += frame.lookup;
   result.next_frame_after = runner_->Load(frame.subject).next_frame_after;
   frame.done(std::move(result));
 }
@@ -246,7 +257,22 @@ void FramePipeline::Stop() {
   }
   for (const Ticket ticket : unanswered) Withdraw(ticket, DrainingError());
   decoders.reset();  // joins: what was taken sees that nobody waits
+  {
+    const MutexLock lock(mutex_);
+    while (asking_ > 0) answered_.Wait(mutex_);
+  }
   runner_->Stop();
+}
+
+// Around every question to the cache, whose answer comes back into this object.
+void FramePipeline::BeginAsking() {
+  const MutexLock lock(mutex_);
+  ++asking_;
+}
+
+void FramePipeline::EndAsking() {
+  const MutexLock lock(mutex_);
+  if (--asking_ == 0) answered_.NotifyAll();
 }
 
 FramePipeline::Held FramePipeline::held() const {
@@ -265,6 +291,21 @@ ContentKey FramePipeline::KeyOf(const FrameRequest& request) const {
                          .native = native,
                          .resize_to = native ? vision::ImageSize{} : prepare.heads_input,
                          .apply_exif = prepare.orientation == vision::OrientationMode::kApplyExif});
+}
+
+NearLane FramePipeline::NearLaneOf(const FrameRequest& request) const {
+  const vision::PrepareOptions& prepare = request.prepare;
+  const bool takes_part = options_.near_matching && !request.session.empty() && !request.resent &&
+                          prepare.resize == vision::ResizeMode::kHeadsInput &&
+                          (request.cache == CacheUse::kUse || request.cache == CacheUse::kBypass);
+  if (!takes_part) return {};
+  return MakeNearLane({.session = request.session,
+                       .face_id = request.face_id,
+                       .fingerprint = info().fingerprint,
+                       .precision = info().precision,
+                       .preprocessing_version = vision::kPreprocessingVersion,
+                       .resize_to = prepare.heads_input,
+                       .apply_exif = prepare.orientation == vision::OrientationMode::kApplyExif});
 }
 
 }  // namespace emotion::embedding

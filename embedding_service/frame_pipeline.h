@@ -1,9 +1,13 @@
-// What happens to one frame: exact lookup, single flight, admission, decode, queue, encode, store,
-// answer.
+// What happens to one frame: exact lookup, single flight, admission, decode, near lookup, queue,
+// encode, store, answer.
 //
 //   Submit ── hit ──────────────────────────────────────────────▶ answer (no permit, no thread hop)
 //      └─ miss ── identical frame in flight? ── join it ────────▶ answered with it
-//             └─ permit ── decode pool ── BatchRunner ── store ─▶ answer to all who joined
+//             └─ permit ── decode pool ── near hit ─────────────▶ answer to all who joined
+//                                 └─ BatchRunner ── store ──────▶ answer to all who joined
+//
+// The cache may answer later, on a thread of its own: a frame or flight that was answered, left or
+// superseded meanwhile is found so, and Stop waits for what was asked.
 //
 // Asynchronous: nothing here blocks its caller. Every submitted frame is answered exactly once, on
 // the thread that knew first: the caller's own (also before Submit returns), a decode thread, the
@@ -15,6 +19,11 @@
 // key, so equal cache_scope) share one: its deadline is the latest and its priority the highest of
 // its waiters, and a failure answers all of them and is not cached. Frames that were resent after a
 // crash and frames that may not be stored neither join nor are joined.
+//
+// Near matching is for frames of a session that are resized to the heads' input: a flight whose
+// face is near enough to an encoded one of its lane ends without an encode, and stores nothing. Who
+// waits for it from another session, or asked for exact matches only, is not answered by that: the
+// flight then goes on for them.
 //
 // Newest frame wins (common/rpc/newest_wins.h): a live frame that arrives makes the one of its lane
 // that still waits, in whatever stage before the encode, be answered SUPERSEDED, and takes its
@@ -52,6 +61,7 @@ class FramePipeline {
     size_t queue_limit = 256;  // as BatchRules::queue_limit
     // Bytes of images, as sent, that may wait to be decoded: 64 of the largest. More are refused.
     size_t undecoded_bytes = size_t{256} << 20;
+    bool near_matching = true;  // false: only the very same image is a hit
   };
 
   // Borrows `cache` and `metrics`; they must outlive this object. Owns the runner, since its
@@ -69,8 +79,8 @@ class FramePipeline {
   // From now on frames are refused UNAVAILABLE (DRAINING); those in flight are answered.
   void BeginDrain();
 
-  // Refuses new frames, answers the unanswered UNAVAILABLE, joins the decode pool and the encoder.
-  // Idempotent.
+  // Refuses new frames, answers the unanswered UNAVAILABLE, joins the decode pool and the encoder,
+  // and waits for the answers of the cache. Idempotent.
   void Stop();
 
   QueueLoad Load() const { return runner_->Load(); }
@@ -93,7 +103,7 @@ class FramePipeline {
   using FlightPtr = std::shared_ptr<Flight>;
 
   static absl::Status DrainingError();
-  void LookedUp(const FramePtr& frame, std::shared_ptr<const CachedEmbedding> value);
+  void LookedUp(const FramePtr& frame, CacheFinding found);
   void Miss(const FramePtr& frame);
   struct Entrance {
     bool entered = false;
@@ -106,9 +116,15 @@ class FramePipeline {
   bool Join(Frame& frame) REQUIRES_LOCK(mutex_);
   absl::Status Launch(Frame& frame, FlightPtr* evicted) REQUIRES_LOCK(mutex_);
   void Decode(const std::shared_ptr<DecodeTurn>& turn);
-  void Enqueue(const FlightPtr& flight, vision::PreparedImage prepared);
+  void TakePrepared(Flight& flight, vision::PreparedImage prepared);
+  void LookNear(const FlightPtr& flight);
+  void LookedNear(const FlightPtr& flight, NearFinding found);
+  std::vector<FramePtr> TakeNearWaiters(Flight& flight) REQUIRES_LOCK(mutex_);
+  void Enqueue(const FlightPtr& flight);
   void Encoded(const FlightPtr& flight, EncodeAnswer answer);
   void Land(const FlightPtr& flight, const FrameResult& result);
+  void AnswerWaiters(const Flight& flight, const std::vector<FramePtr>& waiters,
+                     const FrameResult& result);
   bool Abandoned(Flight& flight) REQUIRES_LOCK(mutex_);
   void CloseFlight(Flight& flight) REQUIRES_LOCK(mutex_);
   void Unshare(Flight& flight) REQUIRES_LOCK(mutex_);
@@ -117,7 +133,10 @@ class FramePipeline {
   FramePtr Extract(Ticket ticket) REQUIRES_LOCK(mutex_);
   void Answer(Frame& frame, FrameResult result);
   void Refuse(Frame& frame, const absl::Status& status);
+  void BeginAsking();
+  void EndAsking();
   ContentKey KeyOf(const FrameRequest& request) const;
+  NearLane NearLaneOf(const FrameRequest& request) const;
   int64_t PatchesOf(const vision::PrepareOptions& prepare) const;
 
   const Options options_;
@@ -135,6 +154,8 @@ class FramePipeline {
   NewestWins lanes_ GUARDED_BY(mutex_){NewestWins::Rules{}};  // of live frames, by ticket
   Ticket next_ticket_ GUARDED_BY(mutex_) = 1;
   bool draining_ GUARDED_BY(mutex_) = false;
+  size_t asking_ GUARDED_BY(mutex_) = 0;  // questions to the cache that it has not answered
+  CondVar answered_;
   size_t undecoded_bytes_ GUARDED_BY(mutex_) = 0;
   std::unique_ptr<WorkerPool> decoders_ GUARDED_BY(mutex_);  // null after Stop()
 

@@ -1,5 +1,5 @@
 // The work of a miss: a place in the queue, decoding, encoding, and the answer to all who wait for
-// it. See frame_pipeline.h.
+// it. See frame_pipeline.h; the near lookup is in frame_pipeline_near.cc.
 #include <algorithm>
 #include <utility>
 
@@ -60,6 +60,8 @@ absl::Status FramePipeline::Launch(Frame& frame, FlightPtr* evicted) {
   flight->turn = std::move(turn);
   flight->ticket = frame.ticket;
   flight->key = frame.key;
+  flight->near_lane = frame.near_lane;
+  flight->shared_near = std::move(frame.shared_near);
   flight->shared = frame.request.cache != CacheUse::kNoStore && !frame.request.resent &&
                    !shared_.contains(frame.key);
   flight->place = std::move(frame.place);
@@ -94,11 +96,20 @@ void FramePipeline::Decode(const std::shared_ptr<DecodeTurn>& turn) {
     if (Abandoned(*flight)) return;
     if (!prepared.ok()) runner_->Release(std::move(flight->place));
   }
-  if (prepared.ok()) {
-    Enqueue(flight, *std::move(prepared));
-  } else {
+  if (!prepared.ok()) {
     Land(flight, {.status = prepared.status()});
+    return;
   }
+  TakePrepared(*flight, *std::move(prepared));
+  LookNear(flight);
+}
+
+void FramePipeline::TakePrepared(Flight& flight, vision::PreparedImage prepared) {
+  flight.quality_warnings = WarningBits(prepared.quality);
+  for (const vision::QualityWarning warning : prepared.quality.warnings) {
+    metrics_.QualityWarning(vision::QualityWarningName(warning));
+  }
+  flight.prepared = std::move(prepared);
 }
 
 // True when nobody waits for the flight any more; it is then closed and its place given back.
@@ -115,17 +126,13 @@ void FramePipeline::FreeImage(Flight& flight) {
   flight.request.image = std::string();  // an empty one lets go of the memory
 }
 
-void FramePipeline::Enqueue(const FlightPtr& flight, vision::PreparedImage prepared) {
-  flight->quality_warnings = WarningBits(prepared.quality);
-  for (const vision::QualityWarning warning : prepared.quality.warnings) {
-    metrics_.QualityWarning(vision::QualityWarningName(warning));
-  }
+void FramePipeline::Enqueue(const FlightPtr& flight) {
   absl::Status pushed;
   {
     const MutexLock lock(mutex_);
     if (Abandoned(*flight)) return;
     EncodeJob job{
-        .patches = std::move(prepared.patches),
+        .patches = std::exchange(flight->prepared, {}).patches,
         .deadline = flight->deadline,
         .interactive = flight->interactive,
         .alone = flight->request.resent,
@@ -138,7 +145,10 @@ void FramePipeline::Enqueue(const FlightPtr& flight, vision::PreparedImage prepa
 
 void FramePipeline::Encoded(const FlightPtr& flight, EncodeAnswer answer) {
   FrameResult result;
-  result.times = {.decode = flight->decode, .queue = answer.queued, .encode = answer.encoded};
+  result.times = {.decode = flight->decode,
+                  .cache = flight->near_lookup,
+                  .queue = answer.queued,
+                  .encode = answer.encoded};
   metrics_.StageTime(Stage::kQueue, answer.queued);
   if (!answer.vector.ok()) {
     result.status = answer.vector.status();
@@ -151,11 +161,14 @@ void FramePipeline::Encoded(const FlightPtr& flight, EncodeAnswer answer) {
       CachedEmbedding{.halves = EncodeHalf(*answer.vector),
                       .quality_warnings = flight->quality_warnings,
                       .encoded_at_us = UnixMicroseconds()});
+  result.quality_warnings = flight->quality_warnings;
   if (answer.cacheable && flight->request.cache != CacheUse::kNoStore) {
     cache_.Store({.key = flight->key,
                   .session = flight->request.session,
                   .accepted_at_us = flight->request.accepted_at_us,
-                  .value = result.embedding});
+                  .value = result.embedding,
+                  .lane = flight->near_lane,
+                  .descriptor = flight->descriptor});
   }
   Land(flight, result);
 }
@@ -170,12 +183,17 @@ void FramePipeline::Land(const FlightPtr& flight, const FrameResult& result) {
     }
     flight->waiters.clear();
   }
+  AnswerWaiters(*flight, waiting, result);
+}
+
+void FramePipeline::AnswerWaiters(const Flight& flight, const std::vector<FramePtr>& waiters,
+                                  const FrameResult& result) {
   const bool failed = ReasonOf(result.status) == Reason::kInternal;
-  for (const FramePtr& frame : waiting) {
+  for (const FramePtr& frame : waiters) {
     // Callers are told no details: here they are, under the id that callers get.
     if (failed) {
       LogError("a frame failed", {{"request_id", frame->coalesced ? frame->request.request_id
-                                                                  : flight->request.request_id},
+                                                                  : flight.request.request_id},
                                   {"error", std::string(result.status.message())}});
     }
     FrameResult own = result;

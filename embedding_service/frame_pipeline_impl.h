@@ -24,10 +24,12 @@ struct FramePipeline::Frame {
   TimePoint deadline;
   std::optional<Lane> lane;  // of a live frame
   std::string subject;
-  ContentKey key{};  // where the cache is used
+  ContentKey key{};    // where the cache is used
+  NearLane near_lane;  // of a frame that takes part in near matching
 
   // Guarded by the pipeline's mutex_ until the frame is taken out of frames_.
   std::chrono::nanoseconds lookup{0};
+  std::shared_ptr<const NearCandidates> shared_near;  // until it launches a flight
   // Of the frame that it superseded, until it launches a flight.
   Place place;
   std::shared_ptr<DecodeTurn> turn;
@@ -42,6 +44,7 @@ struct FramePipeline::Flight {
   Ticket ticket = 0;
   ContentKey key{};
   FrameRequest request;  // of its first frame
+  NearLane near_lane;
 
   // Guarded by the pipeline's mutex_.
   std::vector<Ticket> waiters;
@@ -52,9 +55,14 @@ struct FramePipeline::Flight {
   Place place;                       // until queued, or until a newer frame took it
   std::shared_ptr<DecodeTurn> turn;  // until its image is read
 
-  // Written by the decode thread before the encoder sees the flight.
+  // Each step's own before the next one sees the flight: decode, near lookup, encoder.
+  vision::PreparedImage prepared;  // until it is queued
   uint32_t quality_warnings = 0;
   std::chrono::nanoseconds decode{0};
+  std::shared_ptr<const NearCandidates> shared_near;
+  std::optional<FaceDescriptor> descriptor;  // where it takes part in near matching
+  TimePoint near_began;
+  std::chrono::nanoseconds near_lookup{0};
 };
 
 }  // namespace emotion::embedding

@@ -16,8 +16,9 @@ namespace emotion::embedding {
 
 enum class CacheUse {
   kUse,
-  kBypass,   // encode anew, then store
-  kNoStore,  // neither look nor store
+  kExactOnly,  // as kUse, without near-duplicate matching, in both directions
+  kBypass,     // encode anew, then store
+  kNoStore,    // neither look nor store
 };
 
 struct FrameRequest {
@@ -36,11 +37,16 @@ struct FrameRequest {
   vision::PrepareOptions prepare = {};  // its deadline is the pipeline's to set
 };
 
-enum class Outcome { kMiss, kExact, kCoalesced };
+enum class Outcome {
+  kMiss,
+  kExact,      // the same image was encoded before
+  kNear,       // another frame of the same session and face was near enough
+  kCoalesced,  // an identical frame in flight answered for this one
+};
 
 struct FrameTimes {
   std::chrono::nanoseconds decode{0};
-  std::chrono::nanoseconds cache{0};
+  std::chrono::nanoseconds cache{0};  // exact and near
   std::chrono::nanoseconds queue{0};
   std::chrono::nanoseconds encode{0};
 };
@@ -48,7 +54,9 @@ struct FrameTimes {
 struct FrameResult {
   absl::Status status = absl::OkStatus();
   std::shared_ptr<const CachedEmbedding> embedding = nullptr;  // set when status is OK
+  uint32_t quality_warnings = 0;  // of the frame itself, as in CachedEmbedding
   Outcome outcome = Outcome::kMiss;
+  float similarity = 0;  // of kNear: to the frame that answers
   FrameTimes times = {};
   std::chrono::milliseconds next_frame_after{0};
 };

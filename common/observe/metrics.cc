@@ -39,8 +39,8 @@ const Buckets& BatchFrames() {
   return buckets;
 }
 
-constexpr std::array<const char*, 5> kStageNames = {"decode", "cache", "queue", "encode",
-                                                    "classify"};
+constexpr std::array<const char*, 6> kStageNames = {"decode", "cache",  "near",
+                                                    "queue",  "encode", "classify"};
 constexpr std::array<const char*, 2> kTierNames = {"local", "redis"};
 constexpr std::array<const char*, 4> kOutcomeNames = {"exact", "near", "miss", "error"};
 constexpr std::array<const char*, 8> kIncidentNames = {"nonfinite_rerun",

@@ -17,7 +17,7 @@
 
 namespace emotion {
 
-enum class Stage { kDecode, kCache, kQueue, kEncode, kClassify };
+enum class Stage { kDecode, kCache, kNear, kQueue, kEncode, kClassify };
 enum class CacheTier { kLocal, kRedis };
 enum class LookupOutcome { kExact, kNear, kMiss, kError };
 enum class IncidentKind {

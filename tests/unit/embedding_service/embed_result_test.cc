@@ -24,9 +24,9 @@ vision::EncoderInfo Encoder() {
 FrameResult Good() {
   auto value = std::make_shared<CachedEmbedding>();
   value->halves = EncodeHalf(std::vector<float>{0.5F, -1, 3});
-  value->quality_warnings =
-      (1U << v1::QUALITY_WARNING_TOO_DARK) | (1U << v1::QUALITY_WARNING_NOT_SQUARE);
   return {.embedding = value,
+          .quality_warnings =
+              (1U << v1::QUALITY_WARNING_TOO_DARK) | (1U << v1::QUALITY_WARNING_NOT_SQUARE),
           .outcome = Outcome::kCoalesced,
           .times = {.decode = microseconds(10),
                     .cache = microseconds(20),
@@ -53,6 +53,16 @@ TEST_CASE("a good answer carries embedding, model, warnings, times and pace") {
   CHECK(result.times().queue_us() == 30);
   CHECK(result.times().encode_us() == 40);
   CHECK(result.next_frame_after_ms() == 500);
+}
+
+TEST_CASE("a near answer says how near, and others do not") {
+  FrameResult near = Good();
+  CHECK_FALSE(ToEmbedResult(near, Encoder()).has_similarity());
+  near.outcome = Outcome::kNear;
+  near.similarity = 0.97F;
+  const v1::EmbedResult result = ToEmbedResult(near, Encoder());
+  CHECK(result.cache() == v1::CACHE_OUTCOME_NEAR);
+  CHECK(result.similarity() == 0.97F);
 }
 
 TEST_CASE("a failed answer carries its status and the pace, and no embedding") {

@@ -52,6 +52,21 @@ TEST_CASE("unspecified fields get the defaults of Embed") {
   CHECK(request->accepted_at_us == 777);
 }
 
+TEST_CASE("each cache mode is understood") {
+  const auto use = [](v1::CacheMode mode) {
+    v1::Frame frame = Frame();
+    frame.set_cache_mode(mode);
+    const auto request = Check(frame);
+    REQUIRE(request.ok());
+    return request->cache;
+  };
+  CHECK(use(v1::CACHE_MODE_UNSPECIFIED) == CacheUse::kUse);
+  CHECK(use(v1::CACHE_MODE_USE) == CacheUse::kUse);
+  CHECK(use(v1::CACHE_MODE_EXACT_ONLY) == CacheUse::kExactOnly);
+  CHECK(use(v1::CACHE_MODE_BYPASS) == CacheUse::kBypass);
+  CHECK(use(v1::CACHE_MODE_NO_STORE) == CacheUse::kNoStore);
+}
+
 TEST_CASE("what the frame says is taken over") {
   v1::Frame frame = Frame();
   frame.set_session_key(std::string(16, 'a'));

@@ -39,15 +39,20 @@ struct Sent {
 };
 
 struct Pipeline {
-  explicit Pipeline(BatchRules rules = {}, FramePipeline::Options options = {},
+  explicit Pipeline(BatchRules rules = {}, const FramePipeline::Options& options = {},
                     vision::Precision precision = vision::Precision::kFp32)
       : cache({.ttl = std::chrono::seconds(600)}, metrics),
-        pipeline(
-            std::move(options),
-            std::make_unique<BatchRunner>(
-                BatchRunner::Options{.rules = rules, .make_fp32 = [this] { return MakeFp32(); }},
-                std::make_unique<FakeEncoder>(control, precision), metrics),
-            cache, metrics) {}
+        pipeline(options, Runner(rules, precision), cache, metrics) {}
+  // Over another cache, which outlives it.
+  Pipeline(EmbeddingCache& other, const FramePipeline::Options& options)
+      : cache({.capacity_bytes = 0}, metrics),
+        pipeline(options, Runner({}, vision::Precision::kFp32), other, metrics) {}
+
+  std::unique_ptr<BatchRunner> Runner(const BatchRules& rules, vision::Precision precision) {
+    return std::make_unique<BatchRunner>(
+        BatchRunner::Options{.rules = rules, .make_fp32 = [this] { return MakeFp32(); }},
+        std::make_unique<FakeEncoder>(control, precision), metrics);
+  }
 
   absl::StatusOr<std::unique_ptr<vision::VisionEncoder>> MakeFp32() {
     return std::make_unique<FakeEncoder>(control, vision::Precision::kFp32);
