@@ -38,8 +38,10 @@ struct Sent {
   bool Answered() { return answer.wait_for(milliseconds(0)) == std::future_status::ready; }
 };
 
+// Only the same image is a hit, unless the test says otherwise: pictures of noise may be near.
 struct Pipeline {
-  explicit Pipeline(BatchRules rules = {}, const FramePipeline::Options& options = {},
+  explicit Pipeline(BatchRules rules = {},
+                    const FramePipeline::Options& options = {.near_matching = false},
                     vision::Precision precision = vision::Precision::kFp32)
       : cache({.ttl = std::chrono::seconds(600)}, metrics),
         pipeline(options, Runner(rules, precision), cache, metrics) {}
