@@ -239,7 +239,8 @@ class EmbeddingServer::Impl {
             .decode_threads = options_.decode_threads,
             .decode_memory_bytes =
                 static_cast<int64_t>(options_.decode_threads) * kDecodeBytesPerThread,
-            .queue_limit = options_.queue_limit},
+            .queue_limit = options_.queue_limit,
+            .near_matching = options_.cache_similarity_threshold < 1},
         std::move(runner), cache_, deps_.metrics);
     const MutexLock lock(mutex_);
     pipeline_ = pipeline;

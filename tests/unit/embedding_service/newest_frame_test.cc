@@ -270,7 +270,7 @@ TEST_CASE("a frame sent again after a crash is not out of date by itself") {
 }
 
 TEST_CASE("live and plain frames under random cancels and deadlines: one right answer each") {
-  Pipeline test({.max_frames = 4, .queue_limit = 16}, {.queue_limit = 64, .near_matching = false});
+  Pipeline test({.max_frames = 4, .queue_limit = 16}, {.queue_limit = 64});
   constexpr int kThreads = 4;
   constexpr int kFrames = 400;
   constexpr uint32_t kImages = 24;

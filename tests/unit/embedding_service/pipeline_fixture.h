@@ -38,12 +38,11 @@ struct Sent {
   bool Answered() { return answer.wait_for(milliseconds(0)) == std::future_status::ready; }
 };
 
-// Only the same image is a hit, unless the test says otherwise: pictures of noise may be near.
+// Without near matching, for which pictures of noise may be alike, but over another cache.
 struct Pipeline {
-  explicit Pipeline(BatchRules rules = {},
-                    const FramePipeline::Options& options = {.near_matching = false},
+  explicit Pipeline(BatchRules rules = {}, const FramePipeline::Options& options = {},
                     vision::Precision precision = vision::Precision::kFp32)
-      : cache({.ttl = std::chrono::seconds(600)}, metrics),
+      : cache({.ttl = std::chrono::seconds(600), .near_threshold = 1}, metrics),
         pipeline(options, Runner(rules, precision), cache, metrics) {}
   // Over another cache, which outlives it.
   Pipeline(EmbeddingCache& other, const FramePipeline::Options& options)
