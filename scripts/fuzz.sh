@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 seconds=${1:-60}
-targets=(image live pth redis request)
+targets=(cache_value image live pth redis request)
 scripts/build.sh fuzz "${targets[@]/#/fuzz_}"
 for target in "${targets[@]}"; do
   echo "== fuzz_$target for $seconds s"
