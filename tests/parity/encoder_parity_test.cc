@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <map>
 #include <numeric>
@@ -125,21 +126,24 @@ void CheckCase(const GoldenCase& golden, const VisionConfig& config, const Tower
   std::printf("%-26s worst layer %.1e, pooled %.1e\n", golden.name.c_str(), worst, error);
 }
 
-std::vector<float> EncodeAll(const GoldenCase& golden, const std::string& directory,
-                             absl::StatusOr<std::unique_ptr<VisionEncoder>> encoder) {
-  REQUIRE(encoder.ok());
-  const auto model = ReadModelConfig(directory);
-  REQUIRE(model.ok());
-  const auto images = MakeInput(golden, model->vision);
+std::vector<float> EncodeWith(VisionEncoder& encoder, const std::vector<Patches>& images) {
   std::vector<const Patches*> pointers;
   for (const Patches& image : images) pointers.push_back(&image);
-  auto embeddings = (*encoder)->Encode(pointers);
+  const auto embeddings = encoder.Encode(pointers);
   REQUIRE(embeddings.ok());
   std::vector<float> all;
   for (const auto& embedding : *embeddings) {
     all.insert(all.end(), embedding.begin(), embedding.end());
   }
   return all;
+}
+
+std::vector<float> EncodeAll(const GoldenCase& golden, const std::string& directory,
+                             absl::StatusOr<std::unique_ptr<VisionEncoder>> encoder) {
+  REQUIRE(encoder.ok());
+  const auto model = ReadModelConfig(directory);
+  REQUIRE(model.ok());
+  return EncodeWith(**encoder, MakeInput(golden, model->vision));
 }
 
 }  // namespace
@@ -197,6 +201,42 @@ TEST_CASE("half precision stays close to single precision") {
   std::printf("bf16 against fp32: cosine %.6f\n", cosine);
   CHECK(cosine > 0.999);
   CHECK(cosine < 1.0);  // it was computed in bf16
+}
+
+// Not by itself: `EMOTION_TEST_DEVICE=cuda parity_encoder [device]`, see scripts/test_gpu.sh.
+TEST_CASE("the device that is named gives transformers' embeddings, step by step and replayed",
+          "[.device]") {
+  const char* const named = std::getenv("EMOTION_TEST_DEVICE");
+  const std::string device = named != nullptr ? named : "cpu";
+  const GoldenFile goldens(kDirectory);
+  for (const GoldenCase& golden : goldens.cases()) {
+    if (golden.checkpoint.empty()) continue;
+    const std::string directory = kDirectory + "/" + golden.checkpoint;
+    for (const Precision precision : {Precision::kFp32, *HalfPrecisionOf(device)}) {
+      std::vector<std::string> warnings;
+      auto encoder = CreateTorchEncoder({.directory = directory,
+                                         .precision = precision,
+                                         .device = device,
+                                         .warn = [&](auto text) { warnings.emplace_back(text); }});
+      REQUIRE(encoder.ok());
+      const auto images = MakeInput(golden, ReadModelConfig(directory)->vision);
+      for (int round = 0; round < 3; ++round) {
+        const auto found = EncodeWith(**encoder, images);
+        const double error = WorstError(found, golden.pooled, Rms(golden.pooled));
+        INFO(golden.name << " in " << PrecisionName(precision) << ", round " << round);
+        if (precision == Precision::kFp32) {
+          CHECK(error <= kTolerance);
+        } else {
+          CHECK(Cosine(found, golden.pooled) > 0.999);
+        }
+        std::printf("%-26s %s, %s: pooled %.1e, cosine %.6f\n", golden.name.c_str(),
+                    (*encoder)->info().device.c_str(),
+                    std::string(PrecisionName(precision)).c_str(), error,
+                    Cosine(found, golden.pooled));
+      }
+      CHECK(warnings.empty());  // recordings were made, or there are none on this device
+    }
+  }
 }
 
 TEST_CASE("the full-size towers of 7B and 3B equal transformers", "[7b]") {

@@ -59,8 +59,8 @@ absl::StatusOr<c10::DeviceIndex> IndexOf(at::Device device) {
   const int count = c10::cuda::device_count();
   const int index = device.has_index() ? device.index() : 0;
   if (index >= 0 && index < count) return static_cast<c10::DeviceIndex>(index);
-  return FieldError(
-      "device", fmt::format("is {}; this machine shows {} CUDA devices here", device.str(), count));
+  return FieldError("device",
+                    fmt::format("is {}; LibTorch sees {} CUDA devices here", device.str(), count));
 }
 
 class CudaAccelerator final : public Accelerator {
