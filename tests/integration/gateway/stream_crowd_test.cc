@@ -10,6 +10,7 @@
 #include <catch2/catch.hpp>
 
 #include "fmt/format.h"
+#include "nlohmann/json.hpp"
 #include "tests/integration/gateway/stream_fixture.h"
 
 namespace emotion::gateway {

@@ -6,6 +6,7 @@
 #include <catch2/catch.hpp>
 
 #include "fmt/format.h"
+#include "nlohmann/json.hpp"
 #include "tests/integration/gateway/stream_fixture.h"
 
 namespace emotion::gateway {

@@ -10,7 +10,7 @@
 #include <catch2/catch.hpp>
 
 #include "gateway/server.h"
-#include "nlohmann/json.hpp"
+#include "nlohmann/json_fwd.hpp"
 #include "tests/fakes/eventually.h"
 #include "tests/fakes/fake_classifier.h"
 #include "tests/fakes/raw_web_socket_client.h"
@@ -50,18 +50,9 @@ class Client : public RawWebSocketClient {
   using RawWebSocketClient::RawWebSocketClient;
 
   // The next message; null when the connection ended or was closed.
-  json ReadJson() {
-    const auto message = Read();
-    if (!message || message->opcode != kText) return nullptr;
-    return json::parse(message->payload);
-  }
+  json ReadJson();
   // The next one of this type.
-  json ReadOf(std::string_view type) {
-    while (true) {
-      json message = ReadJson();
-      if (message.is_null() || message["type"] == type) return message;
-    }
-  }
+  json ReadOf(std::string_view type);
 };
 
 struct Fixture {

@@ -6,6 +6,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "nlohmann/json.hpp"
 #include "tests/integration/gateway/stream_fixture.h"
 
 namespace emotion::gateway {
