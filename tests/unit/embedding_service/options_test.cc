@@ -1,5 +1,8 @@
 #include "embedding_service/options.h"
 
+#include <filesystem>
+#include <fstream>
+
 #include <catch2/catch.hpp>
 
 #include "common/error/error.h"
@@ -35,6 +38,48 @@ TEST_CASE("the settings arrive where they are used") {
   CHECK(options->precision == vision::Precision::kFp16);
   CHECK_FALSE(options->use_fp16);
   CHECK(options->models.root == EMOTION_TEST_DATA);
+}
+
+TEST_CASE("the cache is shared where it is asked for") {
+  const auto alone = Parse({"--redis-host=ignored"});
+  REQUIRE(alone.ok());
+  CHECK_FALSE(alone->redis);
+  CHECK(alone->cache_similarity_threshold == 0.95F);
+  CHECK(alone->cache_secret.empty());
+
+  const auto shared =
+      Parse({"--use-redis", "--redis-host=/run/redis.sock", "--redis-port=7000",
+             "--redis-username=emotion", "--redis-password=open sesame",
+             "--cache-secret=0123456789abcdef", "--cache-similarity-threshold=0.9"});
+  REQUIRE(shared.ok());
+  REQUIRE(shared->redis);
+  CHECK(shared->redis->host == "/run/redis.sock");
+  CHECK(shared->redis->port == 7000);
+  CHECK(shared->redis->username == "emotion");
+  CHECK(*shared->redis->password() == "open sesame");
+  CHECK(shared->cache_secret == "0123456789abcdef");
+  CHECK(shared->cache_similarity_threshold == 0.9F);
+}
+
+TEST_CASE(
+    "the password of Redis is read anew from its file, and a file that is not there ends the "
+    "start") {
+  const auto file = std::filesystem::temp_directory_path() / "emotion-redis-password-test";
+  std::ofstream(file) << "first\n";
+  const auto options = Parse({"--use-redis", "--redis-password-file=" + file.string()});
+  REQUIRE(options.ok());
+  CHECK(*options->redis->password() == "first");
+  std::ofstream(file) << "second\n";
+  CHECK(*options->redis->password() == "second");
+  std::filesystem::remove(file);
+  CHECK_FALSE(options->redis->password().ok());
+  CHECK_FALSE(Parse({"--use-redis", "--redis-password-file=" + file.string()}).ok());
+}
+
+TEST_CASE("a user of Redis without a password ends the start, named") {
+  const auto options = Parse({"--use-redis", "--redis-username=emotion"});
+  REQUIRE_FALSE(options.ok());
+  CHECK(ViolationsOf(options.status()).front().field == "REDIS_USERNAME");
 }
 
 TEST_CASE("a device that does not exist ends the start, named") {
