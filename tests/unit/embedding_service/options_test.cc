@@ -61,9 +61,7 @@ TEST_CASE("the cache is shared where it is asked for") {
   CHECK(shared->cache_similarity_threshold == 0.9F);
 }
 
-TEST_CASE(
-    "the password of Redis is read anew from its file, and a file that is not there ends the "
-    "start") {
+TEST_CASE("the password of Redis is read anew from its file") {
   const auto file = std::filesystem::temp_directory_path() / "emotion-redis-password-test";
   std::ofstream(file) << "first\n";
   const auto options = Parse({"--use-redis", "--redis-password-file=" + file.string()});
@@ -73,7 +71,6 @@ TEST_CASE(
   CHECK(*options->redis->password() == "second");
   std::filesystem::remove(file);
   CHECK_FALSE(options->redis->password().ok());
-  CHECK_FALSE(Parse({"--use-redis", "--redis-password-file=" + file.string()}).ok());
 }
 
 TEST_CASE("a user of Redis without a password ends the start, named") {
