@@ -52,7 +52,7 @@ int Info(const std::string& directory) {
   return kExitDone;
 }
 
-int Random(const std::string& directory, const std::string& size, uint64_t seed) {
+int Random(const std::string& directory, const std::string& size, uint64_t seed, bool outliers) {
   const auto parsed = vision::ParseModelSize(size);
   if (!parsed) {
     fmt::print(stderr, "emotion: --size must be tiny, 3b, 7b, 32b or 72b; was {}\n", size);
@@ -64,6 +64,7 @@ int Random(const std::string& directory, const std::string& size, uint64_t seed)
   options.config = vision::SizeConfig(*parsed);
   options.name = "random-" + size;
   options.seed = seed;
+  options.outliers = outliers;
   options.progress = [&](int64_t done, int64_t total) { bar.Show(done, total); };
   const absl::Status written = vision::WriteRandomCheckpoint(options);
   bar.End();
@@ -81,6 +82,7 @@ int RunModel(Arguments arguments) {
   std::string directory;
   std::string size = "7b";
   uint64_t seed = 1;
+  bool outliers = false;
   CLI::App app("Looks into the folder of an encoder, or makes one of random weights.",
                "emotion model");
   app.require_subcommand(1);
@@ -91,8 +93,10 @@ int RunModel(Arguments arguments) {
   random.add_option("directory", directory, "an empty or new folder")->required();
   random.add_option("--size", size, "tiny, 3b, 7b, 32b or 72b")->capture_default_str();
   random.add_option("--seed", seed, "equal seeds give equal files")->capture_default_str();
+  random.add_flag("--outliers", outliers,
+                  "with large single weights and channels, as trained towers have them");
   return ParseAndRun(app, arguments, [&] {
-    return info.parsed() ? Info(directory) : Random(directory, size, seed);
+    return info.parsed() ? Info(directory) : Random(directory, size, seed, outliers);
   });
 }
 

@@ -41,10 +41,22 @@ vision::Patches MakeFace(int patch_values, int number) {
   return face;
 }
 
+vision::Element ElementOf(vision::Precision precision) {
+  switch (precision) {
+    case vision::Precision::kBf16:
+      return vision::Element::kBf16;
+    case vision::Precision::kInt8:
+    case vision::Precision::kMixedInt8:
+      return vision::Element::kInt8;
+    case vision::Precision::kFp32:
+    case vision::Precision::kFp16:
+      break;
+  }
+  return vision::Element::kF32;
+}
+
 double MatmulPeak(vision::Precision precision, int threads) {
-  const bool bf16 = precision == vision::Precision::kBf16;
-  const auto peak =
-      vision::MatmulPeakGflops(bf16 ? vision::Element::kBf16 : vision::Element::kF32, threads);
+  const auto peak = vision::MatmulPeakGflops(ElementOf(precision), threads);
   return peak.ok() ? *peak : 0;
 }
 

@@ -94,7 +94,8 @@ struct Wanted {
 int Bench(Wanted wanted) {
   const auto precision = vision::ParsePrecision(wanted.precision);
   if (!precision) {
-    fmt::print(stderr, "emotion: --precision must be fp32, bf16 or fp16; was {}\n",
+    fmt::print(stderr,
+               "emotion: --precision must be fp32, bf16, fp16, int8 or mixed_int8; was {}\n",
                wanted.precision);
     return kExitUsage;
   }
@@ -123,7 +124,8 @@ int Main(Arguments words) {
       "encoder", "one encode of faces, beside the machine's matmul peak in the same run");
   encoder.add_option("--model", options.model, "folder of the encoder (a Hugging Face directory)")
       ->required();
-  encoder.add_option("--precision", wanted.precision, "fp32, bf16 or fp16")->capture_default_str();
+  encoder.add_option("--precision", wanted.precision, "fp32, bf16, fp16, int8 or mixed_int8")
+      ->capture_default_str();
   encoder.add_option("--device", options.device, "cpu, torch-cpu, cuda or cuda:N")
       ->capture_default_str();
   encoder.add_option("--batch", options.batch, "faces of 112x112 in one encode")

@@ -56,7 +56,8 @@ absl::StatusOr<std::vector<float>> EmbedFile(const std::string& file,
 int Embed(const EmbedArguments& arguments) {
   const auto precision = vision::ParsePrecision(arguments.precision);
   if (!precision) {
-    fmt::print(stderr, "emotion: --precision must be fp32, bf16 or fp16; was {}\n",
+    fmt::print(stderr,
+               "emotion: --precision must be fp32, bf16, fp16, int8 or mixed_int8; was {}\n",
                arguments.precision);
     return kExitUsage;
   }
@@ -96,7 +97,8 @@ int Main(Arguments words) {
                "emotion embed");
   app.add_option("--model", arguments.model, "folder of the encoder (a Hugging Face directory)")
       ->required();
-  app.add_option("--precision", arguments.precision, "fp32, bf16 or fp16")->capture_default_str();
+  app.add_option("--precision", arguments.precision, "fp32, bf16, fp16, int8 or mixed_int8")
+      ->capture_default_str();
   app.add_option("--device", arguments.device, "cpu, torch-cpu, cuda or cuda:N")
       ->capture_default_str();
   app.add_option("--output", arguments.output, "the array's file")->required();

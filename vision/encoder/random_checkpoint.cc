@@ -103,7 +103,8 @@ class RandomWriter {
     std::vector<float> values;
     for (int64_t first = 0; first < count; first += kPieceValues) {
       values.resize(std::min(kPieceValues, count - first));
-      FillRandomWeights(spec.name, spec.shape, options_.seed, first, values);
+      const auto fill = options_.outliers ? FillOutlierWeights : FillRandomWeights;
+      fill(spec.name, spec.shape, options_.seed, first, values);
       const auto bytes = Convert(values);
       if (auto status = writer.Append(bytes); !status.ok()) return status;
       done_ += static_cast<int64_t>(bytes.size());

@@ -28,6 +28,7 @@ struct RandomCheckpointOptions {
   VisionConfig config;                     // such as SizeConfig(ModelSize::k7b)
   std::string name = "random";             // goes into config.json
   uint64_t seed = 1;                       // see random_weights.h; equal seeds give equal files
+  bool outliers = false;                   // see FillOutlierWeights
   DType dtype = DType::kBF16;              // kF32, kF16 or kBF16
   int64_t shard_bytes = int64_t{1} << 30;  // a tensor is never cut
   // Called now and then with the bytes written so far and in all.

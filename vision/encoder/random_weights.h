@@ -19,4 +19,11 @@ namespace emotion::vision {
 void FillRandomWeights(std::string_view name, const Shape& shape, uint64_t seed, int64_t first,
                        std::span<float> values);
 
+// The same with outliers, as trained towers have them and as they make a tower hard to compute in
+// 8 bits: bell-shaped matrices whose rows differ in size by factors of exp(0.4 g), g bell-shaped,
+// one weight in 512 being 8 times as large (not in patch_embed); norm weights of 0.6 exp(0.5 g),
+// one in a hundred 6 times as large; biases of 0.1 g.
+void FillOutlierWeights(std::string_view name, const Shape& shape, uint64_t seed, int64_t first,
+                        std::span<float> values);
+
 }  // namespace emotion::vision

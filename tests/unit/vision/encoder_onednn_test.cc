@@ -292,7 +292,7 @@ TEST_CASE("a packed product is the product with its epilogue, for any number of 
           }
           INFO(in << " -> " << outputs << ", " << rows << " rows, epilogue "
                   << static_cast<int>(epilogue));
-          REQUIRE(products.Run(*linear, rows, 1, x.data(), y.data(), other.data()).ok());
+          REQUIRE(products.Run(*linear, rows, 1, {x.data()}, y.data(), other.data()).ok());
           CHECK(Largest(y, expected) < 2e-4);
         }
       }

@@ -12,8 +12,8 @@ namespace emotion::vision {
 // What computes one image, or one batch, at a time: a thread with an OpenMP team.
 class Crews::Crew {
  public:
-  Crew(const VisionConfig& config, const PackedTower& weights, Element element)
-      : config_(config), pass_(config, weights, element) {}
+  Crew(const VisionConfig& config, const PackedTower& weights)
+      : config_(config), pass_(config, weights) {}
 
   absl::StatusOr<Embeddings> Encode(std::span<const Patches* const> images, int threads) {
     std::vector<Grid> grids;
@@ -108,11 +108,8 @@ class Crews::Batch {
   absl::Status status_ GUARDED_BY(mutex_);
 };
 
-Crews::Crews(const VisionConfig& config, const PackedTower& weights, Element element, int threads)
-    : config_(config),
-      weights_(weights),
-      element_(element),
-      threads_(static_cast<size_t>(std::max(threads, 1))) {}
+Crews::Crews(const VisionConfig& config, const PackedTower& weights, int threads)
+    : config_(config), weights_(weights), threads_(static_cast<size_t>(std::max(threads, 1))) {}
 
 Crews::~Crews() = default;
 
@@ -130,7 +127,7 @@ absl::Status Crews::EncodeApart(std::span<const Patches* const> images, Embeddin
   if (images.empty()) return absl::OkStatus();
   const size_t crews = std::min(images.size(), threads_);
   while (crews_.size() < crews) {
-    crews_.push_back(std::make_unique<Crew>(config_, weights_, element_));
+    crews_.push_back(std::make_unique<Crew>(config_, weights_));
   }
   if (workers_ == nullptr && crews > 1) {
     workers_ = std::make_unique<WorkerPool>(threads_ - 1, threads_);

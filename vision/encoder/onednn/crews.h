@@ -23,7 +23,7 @@ using Embeddings = std::vector<std::vector<float>>;
 class Crews {
  public:
   // Borrows config and weights.
-  Crews(const VisionConfig& config, const PackedTower& weights, Element element, int threads);
+  Crews(const VisionConfig& config, const PackedTower& weights, int threads);
   ~Crews();
 
   // One embedding per image, in order: the mean of its tokens. REQUIRES: the rows fit the grids.
@@ -38,7 +38,6 @@ class Crews {
 
   const VisionConfig& config_;
   const PackedTower& weights_;
-  const Element element_;
   const size_t threads_;
   std::vector<std::unique_ptr<Crew>> crews_;  // made when first needed
   std::unique_ptr<WorkerPool> workers_;       // last: its threads use the crews

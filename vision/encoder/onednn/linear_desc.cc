@@ -9,7 +9,14 @@ namespace {
 using Type = dnnl::memory::data_type;
 using Tag = dnnl::memory::format_tag;
 
-Type TypeOf(Element element) { return element == Element::kF32 ? Type::f32 : Type::bf16; }
+Type InputType(Element element) {
+  return element == Element::kInt8 ? Type::u8 : WeightType(element);
+}
+
+// Sums of bytes are finished elsewhere.
+Type ResultType(const LinearSpec& spec) {
+  return spec.element == Element::kInt8 ? Type::s32 : WeightType(spec.result);
+}
 
 void AppendEltwise(dnnl::post_ops& ops, dnnl::algorithm algorithm, float alpha) {
 #if DNNL_VERSION_MAJOR >= 3
@@ -50,22 +57,35 @@ dnnl::engine& Cpu() {
   return engine;
 }
 
+Type WeightType(Element element) {
+  switch (element) {
+    case Element::kBf16:
+      return Type::bf16;
+    case Element::kInt8:
+      return Type::s8;
+    case Element::kF32:
+      break;
+  }
+  return Type::f32;
+}
+
 LinearDescs DescsOf(Form form, const LinearSpec& spec, int64_t rows) {
-  const Type element = TypeOf(spec.element);
-  const Type result = TypeOf(spec.result);
+  const Type element = InputType(spec.element);
+  const Type weights = WeightType(spec.element);
+  const Type result = ResultType(spec);
   if (form == Form::kMatmul) {
     return {.x = {{rows, spec.in}, element, Tag::ab},
-            .weights = {{spec.in, spec.out}, element, Tag::any},
+            .weights = {{spec.in, spec.out}, weights, Tag::any},
             .bias = {{1, spec.out}, Type::f32, Tag::ab},
             .y = {{rows, spec.out}, result, Tag::ab},
-            .other = {{rows, spec.out}, element, Tag::ab}};
+            .other = {{rows, spec.out}, result, Tag::ab}};
   }
   // One image, `in` channels, a column of `rows` pixels: channels innermost are rows of values.
   return {.x = {{1, spec.in, rows, 1}, element, Tag::nhwc},
-          .weights = {{spec.out, spec.in, 1, 1}, element, Tag::any},
+          .weights = {{spec.out, spec.in, 1, 1}, weights, Tag::any},
           .bias = {{spec.out}, Type::f32, Tag::a},
           .y = {{1, spec.out, rows, 1}, result, Tag::nhwc},
-          .other = {{1, spec.out, rows, 1}, element, Tag::nhwc}};
+          .other = {{1, spec.out, rows, 1}, result, Tag::nhwc}};
 }
 
 dnnl::matmul::primitive_desc MatmulOf(const LinearSpec& spec, const LinearDescs& d, bool bias) {

@@ -2,6 +2,8 @@
 // in versions 2 and 3. What is called here may throw dnnl::error.
 #pragma once
 
+#include <vector>
+
 #include <oneapi/dnnl/dnnl.hpp>
 
 #include "absl/status/status.h"
@@ -16,6 +18,8 @@ namespace emotion::vision {
 enum class Form { kMatmul, kConvolution };
 
 dnnl::engine& Cpu();
+
+dnnl::memory::data_type WeightType(Element element);  // kInt8: signed bytes
 
 // Of x, weights (in the layout that oneDNN prefers), bias, y and what y is multiplied with.
 struct LinearDescs {
@@ -38,11 +42,17 @@ absl::Status StatusOf(const dnnl::error& error, const LinearSpec& spec);
 
 struct PackedLinear::Packed {
   LinearSpec spec;
+  LinearSpec kernel;  // what oneDNN computes of it
   Form form = Form::kMatmul;
   AlignedBuffer weight_memory;
   AlignedBuffer bias_memory;
   dnnl::memory weights;
   dnnl::memory bias;  // empty: none
+
+  // kInt8 only.
+  std::vector<float> column_scales;
+  std::vector<int32_t> offsets;
+  std::vector<float> plain_bias;  // of zeros where there is none
 };
 
 }  // namespace emotion::vision

@@ -18,12 +18,11 @@ namespace {
 
 class OneDnnEncoder final : public VisionEncoder {
  public:
-  OneDnnEncoder(EncoderInfo info, const VisionConfig& config, PackedTower weights, Element element,
-                int threads)
+  OneDnnEncoder(EncoderInfo info, const VisionConfig& config, PackedTower weights, int threads)
       : info_(std::move(info)),
         config_(config),
         weights_(std::move(weights)),
-        crews_(config_, weights_, element, threads) {}
+        crews_(config_, weights_, threads) {}
 
   const EncoderInfo& info() const override { return info_; }
 
@@ -59,35 +58,52 @@ class OneDnnEncoder final : public VisionEncoder {
   Crews crews_;  // last: uses all of the above
 };
 
+absl::StatusOr<TowerFormat> FormatOf(const OneDnnEncoderOptions& options) {
+  const bool emulate = options.emulate_bf16 && !HasBf16Products();
+  const bool bf16 = emulate || HasBf16Products();
+  switch (options.precision) {
+    case Precision::kFp32:
+      return TowerFormat{};
+    case Precision::kBf16:
+      if (bf16) return TowerFormat{.element = Element::kBf16, .emulate_bf16 = emulate};
+      return FieldError("precision",
+                        "bf16 needs a CPU with AVX-512 BF16 or AMX; this one computes fp32 and "
+                        "int8");
+    case Precision::kInt8:
+      return TowerFormat{.bytes = ByteLayers::kAll};
+    case Precision::kMixedInt8:
+      return TowerFormat{.element = bf16 ? Element::kBf16 : Element::kF32,
+                         .bytes = ByteLayers::kMost,
+                         .emulate_bf16 = emulate};
+    case Precision::kFp16:
+      break;
+  }
+  return FieldError("precision",
+                    fmt::format("must be fp32, bf16, int8 or mixed_int8 on the CPU; is {}",
+                                PrecisionName(options.precision)));
+}
+
 }  // namespace
 
 bool OneDnnComputesBf16() { return HasBf16Products(); }
 
 absl::StatusOr<std::unique_ptr<VisionEncoder>> CreateOneDnnEncoder(
     const OneDnnEncoderOptions& options) {
-  const bool bf16 = options.precision == Precision::kBf16;
-  if (options.precision != Precision::kFp32 && !bf16) {
-    return FieldError("precision", fmt::format("must be fp32 or bf16 on the CPU; is {}",
-                                               PrecisionName(options.precision)));
-  }
-  if (bf16 && !HasBf16Products()) {
-    return FieldError("precision",
-                      "bf16 needs a CPU with AVX-512 BF16 or AMX; this one computes fp32");
-  }
+  const auto format = FormatOf(options);
+  if (!format.ok()) return format.status();
   auto model = OpenModelDirectory(options.directory);
   if (!model.ok()) return model.status();
   const int threads = options.threads > 0 ? options.threads : UsableCores();
   try {
-    const Element element = bf16 ? Element::kBf16 : Element::kF32;
     const VisionConfig& config = model->config.vision;
-    auto packed = PackTower(config, model->checkpoint, element, threads, options.progress);
+    auto packed = PackTower(config, model->checkpoint, *format, threads, options.progress);
     if (!packed.ok()) return packed.status();
     EncoderInfo info = DescribeModel(*model);
     info.fingerprint = ComputeFingerprint(*model, packed->digests);
     info.precision = options.precision;
     info.device = fmt::format("cpu: {}, {} threads", OneDnnDescription(), threads);
     return std::make_unique<OneDnnEncoder>(std::move(info), config, std::move(packed->tower),
-                                           element, threads);
+                                           threads);
   } catch (const std::bad_alloc&) {
     return absl::ResourceExhaustedError("out of memory for the encoder's weights");
   }

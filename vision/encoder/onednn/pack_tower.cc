@@ -1,5 +1,9 @@
+#include <algorithm>
 #include <atomic>
+#include <bit>
+#include <cstddef>
 #include <cstring>
+#include <span>
 #include <string>
 #include <thread>
 
@@ -7,90 +11,68 @@
 
 #include "common/numeric/half.h"
 #include "common/sync/mutex.h"
-#include "fmt/format.h"
 #include "vision/encoder/onednn/tower.h"
+#include "vision/encoder/onednn/tower_jobs.h"
+#include "vision/encoder/onednn/turn.h"
 
 namespace emotion::vision {
 namespace {
 
-// One thing to do with the checkpoint: a vector to copy, or weight and bias to pack.
-struct Job {
-  std::string name;
-  std::vector<float>* vector = nullptr;  // where a vector goes
-  PackedLinear* linear = nullptr;        // where a packed matrix goes
-  LinearSpec spec = {};
-  bool bias = true;
-};
-
-Job VectorJob(std::string name, std::vector<float>* to) {
-  return {.name = std::move(name), .vector = to};
+size_t ValuesOf(const TensorView& view) {
+  return view.bytes.size() / static_cast<size_t>(DTypeBytes(view.dtype));
 }
 
-Job LinearJob(std::string name, PackedLinear* to, const LinearSpec& spec, bool bias = true) {
-  return {.name = std::move(name), .linear = to, .spec = spec, .bias = bias};
-}
-
-void AddBlock(const VisionConfig& config, Element element, int index, PackedBlock& block,
-              std::vector<Job>& jobs) {
-  const int64_t hidden = config.hidden_size;
-  const int64_t wide = config.intermediate_size;
-  const std::string at = fmt::format("blocks.{}.", index);
-  const auto linear = [&](const char* name, PackedLinear* to, LinearSpec spec) {
-    spec.element = element;
-    jobs.push_back(LinearJob(at + name, to, spec));
-  };
-  jobs.push_back(VectorJob(at + "norm1.weight", &block.norm1));
-  jobs.push_back(VectorJob(at + "norm2.weight", &block.norm2));
-  linear("attn.qkv", &block.qkv, {.in = hidden, .out = 3 * hidden, .result = element});
-  linear("attn.proj", &block.proj, {.in = hidden, .out = hidden, .epilogue = Epilogue::kAdd});
-  linear("mlp.gate_proj", &block.gate,
-         {.in = hidden, .out = wide, .result = element, .epilogue = Epilogue::kSilu});
-  linear("mlp.up_proj", &block.up,
-         {.in = hidden, .out = wide, .result = element, .epilogue = Epilogue::kMultiply});
-  linear("mlp.down_proj", &block.down, {.in = wide, .out = hidden, .epilogue = Epilogue::kAdd});
-}
-
-// The largest first: the threads then end together.
-std::vector<Job> ListJobs(const VisionConfig& config, Element element, PackedTower& tower) {
-  const int64_t hidden = config.hidden_size;
-  const int64_t merged = hidden * config.merge_unit();
-  std::vector<Job> jobs;
-  jobs.push_back(LinearJob("merger.mlp.0", &tower.merger_in,
-                           {.in = merged,
-                            .out = merged,
-                            .element = element,
-                            .result = element,
-                            .epilogue = Epilogue::kGelu}));
-  jobs.push_back(LinearJob("merger.mlp.2", &tower.merger_out,
-                           {.in = merged, .out = config.out_hidden_size, .element = element}));
-  jobs.push_back(VectorJob("merger.ln_q.weight", &tower.merger_norm));
-  jobs.push_back(LinearJob("patch_embed.proj", &tower.patch_embed,
-                           {.in = config.patch_values(), .out = hidden, .element = element},
-                           /*bias=*/false));
-  tower.blocks.resize(static_cast<size_t>(config.depth));
-  for (int i = 0; i < config.depth; ++i) {
-    AddBlock(config, element, i, tower.blocks[static_cast<size_t>(i)], jobs);
-  }
-  return jobs;
-}
-
-void ConvertToFloat(const TensorView& view, std::vector<float>* out) {
-  out->resize(view.bytes.size() / static_cast<size_t>(DTypeBytes(view.dtype)));
+void ConvertToFloat(const TensorView& view, float* out) {
   const std::byte* from = view.bytes.data();  // may be unaligned
   if (view.dtype == DType::kF32) {
-    std::memcpy(out->data(), from, view.bytes.size());
+    std::memcpy(out, from, view.bytes.size());
     return;
   }
-  for (size_t i = 0; i < out->size(); ++i) {
+  const size_t count = ValuesOf(view);
+  for (size_t i = 0; i < count; ++i) {
     uint16_t stored = 0;
     std::memcpy(&stored, from + 2 * i, 2);
-    if (view.dtype == DType::kF16) {
-      (*out)[i] = HalfToFloat(stored);
-    } else {
-      const uint32_t bits = uint32_t{stored} << 16;  // bf16
-      std::memcpy(&(*out)[i], &bits, sizeof bits);
-    }
+    out[i] = view.dtype == DType::kF16 ? HalfToFloat(stored)
+                                       : std::bit_cast<float>(uint32_t{stored} << 16);
   }
+}
+
+// A matrix of the checkpoint on its way to be packed; room for the sizes that it is packed in.
+struct Matrix {
+  size_t rows = 0;
+  size_t width = 0;
+  AlignedBuffer memory;     // not on the heap, which would keep it
+  std::vector<float> bias;  // empty: none
+
+  std::span<float> weight() { return {memory.as<float>(), rows * width}; }
+};
+
+void ApplyFit(const Fit& fit, std::span<const float> norm, Matrix& matrix) {
+  const std::span<float> weight = matrix.weight();
+  const size_t width = matrix.width;
+  for (size_t i = 0; i < weight.size() && !norm.empty(); i += norm.size()) {
+    for (size_t k = 0; k < norm.size(); ++k) weight[i + k] *= norm[k];
+  }
+  if (fit.turn_in > 0) TurnRows(weight, fit.turn_in);
+  if (fit.turn_out == 0) return;
+  const auto group = static_cast<size_t>(fit.turn_out);
+  for (auto row = static_cast<size_t>(fit.turned_from); row < matrix.rows; row += group) {
+    TurnColumns(weight.subspan(row * width, group * width), fit.turn_out);
+    if (!matrix.bias.empty()) Turn(std::span(matrix.bias).subspan(row, group));
+  }
+}
+
+// To the sizes of `spec`, with zeros; from the back, since rows only move further.
+void Pad(const LinearSpec& spec, Matrix& matrix) {
+  const auto wide = static_cast<size_t>(spec.in);
+  float* const weight = matrix.memory.as<float>();
+  for (size_t row = matrix.rows; row-- > 0 && wide > matrix.width;) {
+    std::memmove(weight + row * wide, weight + row * matrix.width, matrix.width * sizeof(float));
+    std::fill_n(weight + row * wide + matrix.width, wide - matrix.width, 0.0F);
+  }
+  const auto out = static_cast<size_t>(spec.out);
+  std::fill(weight + matrix.rows * wide, weight + out * wide, 0.0F);
+  if (!matrix.bias.empty()) matrix.bias.resize(out);
 }
 
 // What the threads of one packing share.
@@ -105,23 +87,16 @@ class Packing {
   }
 
   // Runs jobs until none is left or one failed. On each of the threads.
-  void Work(const std::vector<Job>& jobs) {
+  void Work(const std::vector<PackJob>& jobs) {
     omp_set_num_threads(1);  // there are as many of us as cores already
-    std::vector<float> weight;
-    std::vector<float> bias;
     for (size_t i = next_++; i < jobs.size() && !failed_; i = next_++) {
-      const Job& job = jobs[i];
+      const PackJob& job = jobs[i];
       if (job.vector != nullptr) {
-        Read(job.name, job.vector);
-        continue;
-      }
-      Read(job.name + ".weight", &weight);
-      if (job.bias) Read(job.name + ".bias", &bias);
-      auto packed = PackedLinear::Pack(job.spec, weight.data(), job.bias ? bias.data() : nullptr);
-      if (packed.ok()) {
-        *job.linear = *std::move(packed);
+        *job.vector = Values(job.name);
+        if (job.ones) std::ranges::fill(*job.vector, 1.0F);
+        Count(job.name);
       } else {
-        Fail(packed.status());
+        Pack(job);
       }
     }
   }
@@ -139,10 +114,46 @@ class Packing {
   TensorDigests TakeDigests() { return std::move(digests_); }
 
  private:
-  void Read(const std::string& name, std::vector<float>* out) {
+  void Pack(const PackJob& job) {
+    Matrix matrix = ReadMatrix(job);
+    std::vector<float> norm;
+    if (!job.fit.norm.empty()) norm = Values(job.fit.norm);
+    ApplyFit(job.fit, norm, matrix);
+    Pad(job.spec, matrix);
+    auto packed = PackedLinear::Pack(job.spec, matrix.memory.as<float>(),
+                                     job.bias ? matrix.bias.data() : nullptr);
+    if (!packed.ok()) return Fail(packed.status());
+    *job.linear = *std::move(packed);
+  }
+
+  Matrix ReadMatrix(const PackJob& job) {
+    const std::string name = job.name + ".weight";
     const TensorView& view = checkpoint_.tensor(name);
-    ConvertToFloat(view, out);
-    digests_.at(name) = DigestOf(view);  // while its pages are at hand
+    Matrix matrix;
+    matrix.rows = static_cast<size_t>(view.shape.front());
+    matrix.width = ValuesOf(view) / matrix.rows;
+    const size_t packed = static_cast<size_t>(job.spec.out) * static_cast<size_t>(job.spec.in);
+    matrix.memory = AlignedBuffer(std::max(packed, ValuesOf(view)) * sizeof(float));
+    ConvertToFloat(view, matrix.memory.as<float>());
+    Count(name);
+    if (job.bias) {
+      matrix.bias = Values(job.name + ".bias");
+      Count(job.name + ".bias");
+    }
+    return matrix;
+  }
+
+  std::vector<float> Values(const std::string& name) const {
+    const TensorView& view = checkpoint_.tensor(name);
+    std::vector<float> values(ValuesOf(view));
+    ConvertToFloat(view, values.data());
+    return values;
+  }
+
+  // What is to be done once with each tensor, while its pages are at hand.
+  void Count(const std::string& name) {
+    const TensorView& view = checkpoint_.tensor(name);
+    digests_.at(name) = DigestOf(view);
     checkpoint_.Release(name);
     if (!progress_) return;
     const MutexLock lock(mutex_);
@@ -164,10 +175,10 @@ class Packing {
 }  // namespace
 
 absl::StatusOr<PackedModel> PackTower(const VisionConfig& config, const Checkpoint& checkpoint,
-                                      Element element, int threads,
+                                      const TowerFormat& format, int threads,
                                       const std::function<void(double)>& progress) {
   PackedModel model;
-  const std::vector<Job> jobs = ListJobs(config, element, model.tower);
+  const std::vector<PackJob> jobs = ListPackJobs(config, format, model.tower);
   Packing packing(checkpoint, progress);
   const auto work = [&] {
     try {

@@ -1,11 +1,14 @@
 #include "vision/encoder/onednn/packed_linear.h"
 
-#include <cstring>
+#include <algorithm>
 #include <new>
 #include <utility>
+#include <vector>
 
 #include "fmt/format.h"
 #include "vision/encoder/onednn/linear_desc.h"
+#include "vision/encoder/onednn/quantised_weights.h"
+#include "vision/encoder/onednn/widen.h"
 
 namespace emotion::vision {
 namespace {
@@ -19,21 +22,35 @@ constexpr int64_t kTypicalRows = 64;
 
 bool IsPlain(const Desc& weights, const LinearSpec& spec) {
   const dnnl::memory::dims dims = {spec.in, spec.out};
-  const Type type = spec.element == Element::kF32 ? Type::f32 : Type::bf16;
+  const Type type = WeightType(spec.element);
   return weights == Desc(dims, type, Tag::ab) || weights == Desc(dims, type, Tag::ba);
 }
 
+// What oneDNN is asked for: sums of bytes are finished by our own kernels, and bf16 is emulated by
+// fp32.
+LinearSpec KernelOf(const LinearSpec& spec) {
+  LinearSpec kernel = spec;
+  if (spec.element == Element::kInt8) kernel.epilogue = Epilogue::kNone;
+  if (spec.emulate_bf16) kernel.element = kernel.result = Element::kF32;
+  return kernel;
+}
+
 void PackBias(const float* bias, PackedLinear::Packed& packed) {
-  if (bias == nullptr) return;
-  const size_t bytes = static_cast<size_t>(packed.spec.out) * sizeof(float);
-  packed.bias_memory = AlignedBuffer(bytes);
-  std::memcpy(packed.bias_memory.as(), bias, bytes);
+  const auto out = static_cast<size_t>(packed.spec.out);
+  if (packed.spec.element == Element::kInt8) {
+    packed.plain_bias.assign(out, 0.0F);
+    if (bias != nullptr) std::copy_n(bias, out, packed.plain_bias.begin());
+  } else if (bias != nullptr) {
+    packed.bias_memory = AlignedBuffer(out * sizeof(float));
+    std::copy_n(bias, out, packed.bias_memory.as<float>());
+    packed.bias = dnnl::memory(DescsOf(packed.form, packed.kernel, kTypicalRows).bias, Cpu(),
+                               packed.bias_memory.as());
+  }
 }
 
 // Sets the form and gives the layout of the packed weights.
-Desc ChooseForm(PackedLinear::Packed& packed) {
-  const LinearSpec& spec = packed.spec;
-  const bool bias = packed.bias_memory.size() > 0;
+Desc ChooseForm(bool bias, PackedLinear::Packed& packed) {
+  const LinearSpec& spec = packed.kernel;
   packed.form = Form::kMatmul;
   const Desc wanted = MatmulOf(spec, DescsOf(packed.form, spec, kTypicalRows), bias).weights_desc();
   if (!IsPlain(wanted, spec)) return wanted;
@@ -41,21 +58,37 @@ Desc ChooseForm(PackedLinear::Packed& packed) {
   return ConvolutionOf(spec, DescsOf(packed.form, spec, kTypicalRows), bias).weights_desc();
 }
 
-void PackWeights(const float* weight, const Desc& layout, PackedLinear::Packed& packed) {
+// weight: [out, in] row-major, of `type`.
+void PackWeights(const void* weight, Type type, const Desc& layout, PackedLinear::Packed& packed) {
   const LinearSpec& spec = packed.spec;
   packed.weight_memory = AlignedBuffer(layout.get_size());
   packed.weights = dnnl::memory(layout, Cpu(), packed.weight_memory.as());
   const Desc plain = packed.form == Form::kMatmul
-                         ? Desc({spec.in, spec.out}, Type::f32, Tag::ba)
-                         : Desc({spec.out, spec.in, 1, 1}, Type::f32, Tag::abcd);
-  dnnl::memory source(plain, Cpu(), const_cast<float*>(weight));
+                         ? Desc({spec.in, spec.out}, type, Tag::ba)
+                         : Desc({spec.out, spec.in, 1, 1}, type, Tag::abcd);
+  dnnl::memory source(plain, Cpu(), const_cast<void*>(weight));
   dnnl::stream stream(Cpu());
   dnnl::reorder(source, packed.weights).execute(stream, source, packed.weights);
   stream.wait();
-  if (packed.bias_memory.size() > 0) {
-    packed.bias =
-        dnnl::memory(DescsOf(packed.form, spec, kTypicalRows).bias, Cpu(), packed.bias_memory.as());
-  }
+}
+
+void PackBytes(const float* weight, const Desc& layout, PackedLinear::Packed& packed) {
+  const LinearSpec& spec = packed.spec;
+  QuantisedWeights quantised =
+      QuantiseWeights(weight, spec.out, spec.in, spec.block, ByteProductsHere());
+  PackWeights(quantised.bytes.as(), Type::s8, layout, packed);
+  packed.column_scales = std::move(quantised.scales);
+  packed.offsets = std::move(quantised.offsets);
+}
+
+// As a bf16 product would see them.
+void PackRounded(const float* weight, const Desc& layout, PackedLinear::Packed& packed) {
+  const auto count = static_cast<size_t>(packed.spec.in * packed.spec.out);
+  std::vector<uint16_t> rounded(count);
+  UsableKernels().front()->to_bf16(weight, count, rounded.data());
+  std::vector<float> widened(count);
+  WidenBf16(rounded, widened.data());
+  PackWeights(widened.data(), Type::f32, layout, packed);
 }
 
 // oneDNN's names of instruction sets are sets of bits that include each other.
@@ -79,8 +112,17 @@ absl::StatusOr<PackedLinear> PackedLinear::Pack(const LinearSpec& spec, const fl
   try {
     auto packed = std::make_unique<Packed>();
     packed->spec = spec;
+    packed->kernel = KernelOf(spec);
+    const bool in_kernel = bias != nullptr && spec.element != Element::kInt8;
+    const Desc layout = ChooseForm(in_kernel, *packed);
     PackBias(bias, *packed);
-    PackWeights(weight, ChooseForm(*packed), *packed);
+    if (spec.element == Element::kInt8) {
+      PackBytes(weight, layout, *packed);
+    } else if (spec.emulate_bf16) {
+      PackRounded(weight, layout, *packed);
+    } else {
+      PackWeights(weight, Type::f32, layout, *packed);
+    }
     PackedLinear linear;
     linear.packed_ = std::move(packed);
     return linear;
@@ -91,6 +133,8 @@ absl::StatusOr<PackedLinear> PackedLinear::Pack(const LinearSpec& spec, const fl
   }
 }
 
+const LinearSpec& PackedLinear::spec() const { return packed_->spec; }
+
 std::string OneDnnDescription() {
   const dnnl_version_t* version = dnnl_version();
   const char* isa = HasInstructions(dnnl_cpu_isa_avx512_core_amx)    ? "avx512_amx"
@@ -99,6 +143,15 @@ std::string OneDnnDescription() {
                     : HasInstructions(dnnl_cpu_isa_avx2)             ? "avx2"
                                                                      : "baseline";
   return fmt::format("oneDNN {}.{}.{} {}", version->major, version->minor, version->patch, isa);
+}
+
+ByteProducts ByteProductsHere() {
+#if defined(__x86_64__)
+  return HasInstructions(dnnl_cpu_isa_avx512_core_vnni) ? ByteProducts::kExact
+                                                        : ByteProducts::kSaturatingPairs;
+#else
+  return ByteProducts::kExact;
+#endif
 }
 
 bool HasBf16Products() { return HasInstructions(dnnl_cpu_isa_avx512_core_bf16); }

@@ -10,21 +10,17 @@
 
 namespace emotion::vision {
 
-// What happens to x W^T + b before it is stored.
-enum class Epilogue {
-  kNone,
-  kSilu,      // z / (1 + exp(-z))
-  kGelu,      // the exact one, with erf
-  kMultiply,  // z * other
-  kAdd,       // y + z: onto what stands in y
-};
-
 struct LinearSpec {
   int64_t in = 0;
   int64_t out = 0;
-  Element element = Element::kF32;  // of x, `other` and the packed weights
-  Element result = Element::kF32;   // of y
+  Element element = Element::kF32;  // of x and the packed weights
+  Element result = Element::kF32;   // of y, and of `other`: kF32 or kBf16
   Epilogue epilogue = Epilogue::kNone;
+  // kInt8: x comes turned in blocks of so many values (QuantiseTask), and so are the weights.
+  int64_t block = 1;
+  // kBf16 on CPUs that have no products of it: the same values and roundings, the sums by a product
+  // in fp32. Slow; for tests and for measuring accuracy.
+  bool emulate_bf16 = false;
 };
 
 // Immutable once packed; products with it are products.h.
@@ -35,11 +31,14 @@ class PackedLinear {
   PackedLinear& operator=(PackedLinear&&) noexcept;
   ~PackedLinear();
 
-  // weight: [out, in] row-major; bias: [out], or null for none. Both are copied. INVALID_ARGUMENT
-  // where this CPU cannot compute with `spec.element`, RESOURCE_EXHAUSTED without memory. Uses the
-  // calling thread's OpenMP team.
+  // weight: [out, in] row-major, rounded here to what `spec` says; bias: [out], or null for none.
+  // Both are copied. INVALID_ARGUMENT where this CPU cannot compute with `spec.element`,
+  // RESOURCE_EXHAUSTED without memory. Uses the calling thread's OpenMP team.
   static absl::StatusOr<PackedLinear> Pack(const LinearSpec& spec, const float* weight,
                                            const float* bias);
+
+  // REQUIRES: not empty. This and the next.
+  const LinearSpec& spec() const;
 
   struct Packed;  // linear_desc.h
   const Packed& packed() const { return *packed_; }

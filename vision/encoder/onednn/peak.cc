@@ -36,28 +36,47 @@ dnnl::memory Zeros(const dnnl::memory::desc& desc, const dnnl::engine& engine) {
   return memory;
 }
 
+struct Types {
+  dnnl::memory::data_type x;
+  dnnl::memory::data_type weights;
+  dnnl::memory::data_type y;
+};
+
+Types TypesOf(Element element) {
+  using Type = dnnl::memory::data_type;
+  switch (element) {
+    case Element::kBf16:
+      return {Type::bf16, Type::bf16, Type::bf16};
+    case Element::kInt8:
+      return {Type::u8, Type::s8, Type::s32};
+    case Element::kF32:
+      break;
+  }
+  return {Type::f32, Type::f32, Type::f32};
+}
+
 }  // namespace
 
 absl::StatusOr<double> MatmulPeakGflops(Element element, int threads) {
   using Tag = dnnl::memory::format_tag;
   constexpr int64_t kSide = 2048;
-  const auto type =
-      element == Element::kF32 ? dnnl::memory::data_type::f32 : dnnl::memory::data_type::bf16;
+  const Types types = TypesOf(element);
   try {
     omp_set_num_threads(threads);
     const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
     dnnl::stream stream(engine);
-    const dnnl::memory::desc plain({kSide, kSide}, type, Tag::ab);
-    const dnnl::memory::desc any({kSide, kSide}, type, Tag::any);
+    const dnnl::memory::desc plain({kSide, kSide}, types.x, Tag::ab);
+    const dnnl::memory::desc any({kSide, kSide}, types.weights, Tag::any);
+    const dnnl::memory::desc result({kSide, kSide}, types.y, Tag::ab);
 #if DNNL_VERSION_MAJOR >= 3
-    const dnnl::matmul::primitive_desc description(engine, plain, any, plain);
+    const dnnl::matmul::primitive_desc description(engine, plain, any, result);
 #else
-    const dnnl::matmul::primitive_desc description(dnnl::matmul::desc(plain, any, plain), engine);
+    const dnnl::matmul::primitive_desc description(dnnl::matmul::desc(plain, any, result), engine);
 #endif
     const dnnl::matmul product(description);
     const auto x = Zeros(plain, engine);
     const auto w = Zeros(description.weights_desc(), engine);
-    const auto y = Zeros(plain, engine);
+    const auto y = Zeros(result, engine);
     const double seconds = FastestSeconds([&] {
       product.execute(stream, {{DNNL_ARG_SRC, x}, {DNNL_ARG_WEIGHTS, w}, {DNNL_ARG_DST, y}});
       stream.wait();

@@ -7,8 +7,8 @@
 namespace emotion::vision {
 
 // 1e9 operations a second of the fastest of several products of 2048 x 2048 x 2048 by oneDNN's
-// matmul, with weights in the layout that it asks for. INVALID_ARGUMENT where this CPU cannot
-// compute with `element`. About a second.
+// matmul, with weights in the layout that it asks for; for kInt8, unsigned by signed bytes to sums
+// of 32 bits. INVALID_ARGUMENT where this CPU cannot compute with `element`. About a second.
 absl::StatusOr<double> MatmulPeakGflops(Element element, int threads);
 
 // The same of fp32 multiply-adds on registers alone, by the widest vectors that the CPU has: no

@@ -1,5 +1,7 @@
 #include "vision/encoder/onednn/products.h"
 
+#include <algorithm>
+#include <cstddef>
 #include <map>
 #include <new>
 #include <set>
@@ -9,6 +11,7 @@
 #include <omp.h>
 
 #include "vision/encoder/onednn/linear_desc.h"
+#include "vision/encoder/onednn/widen.h"
 
 namespace emotion::vision {
 namespace {
@@ -51,8 +54,22 @@ using Shape = std::pair<int64_t, int>;  // rows, threads
 
 class Products::Impl {
  public:
-  void Run(const PackedLinear::Packed& packed, const Shape& shape, const void* x, void* y,
+  void Run(const PackedLinear::Packed& packed, const Shape& shape, const ProductInput& x, void* y,
            const void* other) {
+    if (packed.spec.element == Element::kInt8) {
+      RunBytes(packed, shape, x, y, other);
+    } else if (packed.spec.emulate_bf16) {
+      RunEmulated(packed, shape, x.values, y, other);
+    } else {
+      RunKernel(packed, shape, x.values, y, other);
+    }
+  }
+
+ private:
+  using Key = std::pair<const PackedLinear::Packed*, Shape>;
+
+  void RunKernel(const PackedLinear::Packed& packed, const Shape& shape, const void* x, void* y,
+                 const void* other) {
     omp_set_num_threads(shape.second);
     Kernel& kernel = KernelFor(packed, shape);
     scratch_.Reserve(kernel.scratch_bytes);
@@ -64,8 +81,52 @@ class Products::Impl {
     stream_.wait();
   }
 
- private:
-  using Key = std::pair<const PackedLinear::Packed*, Shape>;
+  void RunBytes(const PackedLinear::Packed& packed, const Shape& shape, const ProductInput& x,
+                void* y, const void* other) {
+    const auto [rows, threads] = shape;
+    const int64_t width = packed.spec.out;
+    sums_.Reserve(static_cast<size_t>(rows * width) * sizeof(int32_t));
+    RunKernel(packed, shape, x.values, sums_.as(), nullptr);
+    const auto from = [&](const void* base, int64_t row) {
+      const auto bytes = static_cast<int64_t>(BytesOf(packed.spec.result));
+      return const_cast<std::byte*>(static_cast<const std::byte*>(base)) + row * width * bytes;
+    };
+    const int64_t part = (rows + threads - 1) / threads;
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (int64_t begin = 0; begin < rows; begin += part) {
+      vectors_.finish({.sums = sums_.as<int32_t>() + begin * width,
+                       .rows = std::min(part, rows - begin),
+                       .width = width,
+                       .row_scales = x.scales + begin,
+                       .column_scales = packed.column_scales.data(),
+                       .offsets = packed.offsets.data(),
+                       .bias = packed.plain_bias.data(),
+                       .epilogue = packed.spec.epilogue,
+                       .other = other == nullptr ? nullptr : from(other, begin),
+                       .result = packed.spec.result,
+                       .y = from(y, begin)});
+    }
+  }
+
+  // What a product of bf16 does, but for the order of its sums: exact products, fp32 sums and
+  // epilogue, one rounding at the end.
+  void RunEmulated(const PackedLinear::Packed& packed, const Shape& shape, const void* x, void* y,
+                   const void* other) {
+    const auto inputs = static_cast<size_t>(shape.first * packed.spec.in);
+    const auto outputs = static_cast<size_t>(shape.first * packed.spec.out);
+    const bool rounds = packed.spec.result == Element::kBf16;
+    const void* wide_other =
+        rounds && other != nullptr ? Widen(other, outputs, wide_other_) : other;
+    if (rounds) wide_y_.Reserve(outputs * sizeof(float));
+    RunKernel(packed, shape, Widen(x, inputs, wide_x_), rounds ? wide_y_.as() : y, wide_other);
+    if (rounds) vectors_.to_bf16(wide_y_.as<float>(), outputs, static_cast<uint16_t*>(y));
+  }
+
+  static const void* Widen(const void* stored, size_t count, AlignedBuffer& buffer) {
+    buffer.Reserve(count * sizeof(float));
+    WidenBf16({static_cast<const uint16_t*>(stored), count}, buffer.as<float>());
+    return buffer.as();
+  }
 
   Kernel& KernelFor(const PackedLinear::Packed& packed, const Shape& shape) {
     const auto found = kernels_.find(Key{&packed, shape});
@@ -75,10 +136,11 @@ class Products::Impl {
       shapes_.clear();
     }
     shapes_.insert(shape);
-    LinearDescs descs = DescsOf(packed.form, packed.spec, shape.first);
+    const LinearSpec& spec = packed.kernel;
+    LinearDescs descs = DescsOf(packed.form, spec, shape.first);
     descs.weights = packed.weights.get_desc();
     const bool bias = static_cast<bool>(packed.bias);
-    const bool multiplies = packed.spec.epilogue == Epilogue::kMultiply;
+    const bool multiplies = spec.epilogue == Epilogue::kMultiply;
     const auto add = [&](const auto& description, dnnl::primitive primitive) -> Kernel& {
       return kernels_
           .try_emplace(Key{&packed, shape}, description, std::move(primitive), packed.weights,
@@ -86,15 +148,20 @@ class Products::Impl {
           .first->second;
     };
     if (packed.form == Form::kMatmul) {
-      const auto description = MatmulOf(packed.spec, descs, bias);
+      const auto description = MatmulOf(spec, descs, bias);
       return add(description, dnnl::matmul(description));
     }
-    const auto description = ConvolutionOf(packed.spec, descs, bias);
+    const auto description = ConvolutionOf(spec, descs, bias);
     return add(description, dnnl::convolution_forward(description));
   }
 
   dnnl::stream stream_{Cpu()};
-  AlignedBuffer scratch_;
+  const Kernels& vectors_ = *UsableKernels().front();
+  AlignedBuffer scratch_;     // oneDNN's
+  AlignedBuffer sums_;        // of bytes
+  AlignedBuffer wide_x_;      // of what is emulated
+  AlignedBuffer wide_other_;  //
+  AlignedBuffer wide_y_;      //
   std::set<Shape> shapes_;
   std::map<Key, Kernel> kernels_;
 };
@@ -102,8 +169,8 @@ class Products::Impl {
 Products::Products() : impl_(std::make_unique<Impl>()) {}
 Products::~Products() = default;
 
-absl::Status Products::Run(const PackedLinear& linear, int64_t rows, int threads, const void* x,
-                           void* y, const void* other) {
+absl::Status Products::Run(const PackedLinear& linear, int64_t rows, int threads,
+                           const ProductInput& x, void* y, const void* other) {
   const PackedLinear::Packed& packed = linear.packed();
   try {
     impl_->Run(packed, {rows, threads}, x, y, other);

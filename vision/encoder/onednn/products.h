@@ -9,6 +9,12 @@
 
 namespace emotion::vision {
 
+// x of a product: [rows, in] of the weights' element.
+struct ProductInput {
+  const void* values = nullptr;
+  const float* scales = nullptr;  // [rows], of kInt8
+};
+
 // What one thread computes with; weights may be shared with others, and outlive this. Not for two
 // threads at once.
 class Products {
@@ -18,12 +24,13 @@ class Products {
   Products(const Products&) = delete;
   Products& operator=(const Products&) = delete;
 
-  // y [rows, out] = epilogue(x [rows, in]), row-major; `other`, [rows, out], for kMultiply only.
+  // y [rows, out] = epilogue(x [rows, in]), row-major; `other`, [rows, out] of y's element,
+  // for kMultiply only.
   // Computed by the calling thread and an OpenMP team of `threads` in all. The first product of a
   // kind prepares its kernel (under a millisecond); later ones allocate nothing, while no more than
   // a few dozen numbers of rows are in use. Errors: RESOURCE_EXHAUSTED without memory, INTERNAL.
-  absl::Status Run(const PackedLinear& linear, int64_t rows, int threads, const void* x, void* y,
-                   const void* other = nullptr);
+  absl::Status Run(const PackedLinear& linear, int64_t rows, int threads, const ProductInput& x,
+                   void* y, const void* other = nullptr);
 
  private:
   class Impl;

@@ -51,8 +51,11 @@ absl::StatusOr<TowerPlan> PlanTower(const VisionConfig& config, std::span<const 
   return plan;
 }
 
-TowerPass::TowerPass(const VisionConfig& config, const PackedTower& weights, Element element)
-    : config_(config), weights_(weights), element_(element), kernels_(*UsableKernels().front()) {}
+TowerPass::TowerPass(const VisionConfig& config, const PackedTower& weights)
+    : config_(config),
+      weights_(weights),
+      element_(weights.element),
+      kernels_(*UsableKernels().front()) {}
 
 void TowerPass::Reserve(int64_t patches) {
   const int64_t hidden = config_.hidden_size;
@@ -62,10 +65,12 @@ void TowerPass::Reserve(int64_t patches) {
   normed_.Reserve(Bytes(patches, hidden, element_));
   qkv_.Reserve(Bytes(patches, 3 * hidden, element_));
   attended_.Reserve(Bytes(patches, hidden, element_));
-  gate_.Reserve(Bytes(patches, config_.intermediate_size, element_));
-  up_.Reserve(Bytes(patches, config_.intermediate_size, element_));
+  gate_.Reserve(Bytes(patches, weights_.intermediate, element_));
+  up_.Reserve(Bytes(patches, weights_.intermediate, element_));
   merged_.Reserve(Bytes(patches, hidden, element_));
   tokens_.Reserve(Bytes(tokens, config_.out_hidden_size, Element::kF32));
+  bytes_.Reserve(Bytes(patches, std::max(hidden, weights_.intermediate), Element::kInt8));
+  scales_.Reserve(Bytes(patches, 1, Element::kF32));
 }
 
 // Window order from the start: nothing is permuted later, and an image's tokens stay together.
@@ -88,9 +93,9 @@ void TowerPass::GatherRows(const TowerPlan& plan, std::span<const Patches* const
   }
 }
 
-absl::Status TowerPass::Multiply(const PackedLinear& linear, int64_t rows, const AlignedBuffer& x,
+absl::Status TowerPass::Multiply(const PackedLinear& linear, int64_t rows, const ProductInput& x,
                                  const AlignedBuffer& y, const void* other) {
-  return products_.Run(linear, rows, threads_, x.as(), y.as(), other);
+  return products_.Run(linear, rows, threads_, x, y.as(), other);
 }
 
 absl::StatusOr<std::span<const float>> TowerPass::Run(const TowerPlan& plan,
@@ -106,16 +111,19 @@ absl::StatusOr<std::span<const float>> TowerPass::Run(const TowerPlan& plan,
       observe(layer, {residual_.as<float>(), static_cast<size_t>(patches * config_.hidden_size)});
     }
   };
-  absl::Status status = Multiply(weights_.patch_embed, patches, input_, residual_);
+  absl::Status status = Multiply(weights_.patch_embed, patches, {input_.as()}, residual_);
   show(-1);
   for (int i = 0; i < config_.depth && status.ok(); ++i) {
     status = RunBlock(i, plan);
     show(i);
   }
   if (!status.ok()) return status;
-  Norm(weights_.merger_norm, patches);  // [patches, hidden] is [tokens, hidden * merge_unit]
-  status = Multiply(weights_.merger_in, tokens, normed_, merged_);
-  if (status.ok()) status = Multiply(weights_.merger_out, tokens, merged_, tokens_);
+  // [patches, hidden] is [tokens, hidden * merge_unit].
+  const ProductInput x = Norm(weights_.merger_norm, patches, weights_.merger_in);
+  status = Multiply(weights_.merger_in, tokens, x, merged_);
+  if (!status.ok()) return status;
+  const PackedLinear& last = weights_.merger_out;
+  status = Multiply(last, tokens, InputOf(last, tokens, merged_), tokens_);
   if (!status.ok()) return status;
   return std::span<const float>(tokens_.as<float>(),
                                 static_cast<size_t>(tokens * config_.out_hidden_size));
@@ -124,31 +132,76 @@ absl::StatusOr<std::span<const float>> TowerPass::Run(const TowerPlan& plan,
 absl::Status TowerPass::RunBlock(int index, const TowerPlan& plan) {
   const PackedBlock& block = weights_.blocks[static_cast<size_t>(index)];
   const int64_t patches = plan.layout.patches;
-  Norm(block.norm1, patches);
-  absl::Status status = Multiply(block.qkv, patches, normed_, qkv_);
+  ProductInput x = Norm(block.norm1, patches, block.qkv);
+  absl::Status status = Multiply(block.qkv, patches, x, qkv_);
   if (!status.ok()) return status;
   Attend(plan, config_.full_attention(index) ? plan.layout.frames : plan.layout.windows);
-  status = Multiply(block.proj, patches, attended_, residual_);
+  x = InputOf(block.proj, patches, attended_);
+  status = Multiply(block.proj, patches, x, residual_);
   if (!status.ok()) return status;
-  Norm(block.norm2, patches);
-  status = Multiply(block.gate, patches, normed_, gate_);
-  if (status.ok()) status = Multiply(block.up, patches, normed_, up_, gate_.as());
-  if (status.ok()) status = Multiply(block.down, patches, up_, residual_);
-  return status;
+  x = Norm(block.norm2, patches, block.gate);
+  status = Multiply(block.gate, patches, x, gate_);
+  if (status.ok()) status = Multiply(block.up, patches, x, up_, gate_.as());
+  if (!status.ok()) return status;
+  x = InputOf(block.down, patches, up_);
+  return Multiply(block.down, patches, x, residual_);
 }
 
-void TowerPass::Norm(std::span<const float> weight, int64_t patches) {
+// The residual stream as its reader takes it: weighted values, or bytes with a scale for each row
+// of the reader's. A batch of patches is cut between rows of the reader, which may be several
+// patches long.
+ProductInput TowerPass::Norm(std::span<const float> weight, int64_t patches,
+                             const PackedLinear& reader) {
   const int64_t hidden = config_.hidden_size;
-  const int64_t part = (patches + threads_ - 1) / threads_;
+  const int64_t group = reader.spec().in / hidden;
+  const int64_t part = (patches / group + threads_ - 1) / threads_ * group;
+  const bool to_bytes = reader.spec().element == Element::kInt8;
 #pragma omp parallel for num_threads(threads_) schedule(static)
   for (int64_t begin = 0; begin < patches; begin += part) {
-    kernels_.norm({.x = residual_.as<float>() + begin * hidden,
-                   .weight = weight.data(),
-                   .rows = std::min(part, patches - begin),
-                   .width = hidden,
-                   .element = element_,
-                   .out = Row(normed_, begin, hidden, element_)});
+    const float* x = residual_.as<float>() + begin * hidden;
+    const int64_t rows = std::min(part, patches - begin);
+    if (to_bytes) {
+      kernels_.norm_quantise({.x = x,
+                              .rows = rows,
+                              .width = hidden,
+                              .group = group,
+                              .out = bytes_.as<uint8_t>() + begin * hidden,
+                              .scales = scales_.as<float>() + begin / group});
+    } else {
+      kernels_.norm({.x = x,
+                     .weight = weight.data(),
+                     .rows = rows,
+                     .width = hidden,
+                     .element = element_,
+                     .out = Row(normed_, begin, hidden, element_)});
+    }
   }
+  return to_bytes ? ProductInput{bytes_.as(), scales_.as<float>()} : ProductInput{normed_.as()};
+}
+
+// What stands in `x` as its reader takes it: as it is, or in bytes.
+ProductInput TowerPass::InputOf(const PackedLinear& reader, int64_t rows, const AlignedBuffer& x) {
+  const LinearSpec& spec = reader.spec();
+  if (spec.element != Element::kInt8) return {x.as()};
+  ReserveScratch(static_cast<size_t>(spec.in) * sizeof(float));
+  const int64_t part = (rows + threads_ - 1) / threads_;
+#pragma omp parallel for num_threads(threads_) schedule(static)
+  for (int64_t begin = 0; begin < rows; begin += part) {
+    kernels_.quantise({.x = Row(x, begin, spec.in, element_),
+                       .rows = std::min(part, rows - begin),
+                       .width = spec.in,
+                       .block = spec.block,
+                       .element = element_,
+                       .scratch = scratch_[static_cast<size_t>(omp_get_thread_num())].as<float>(),
+                       .out = bytes_.as<uint8_t>() + begin * spec.in,
+                       .scales = scales_.as<float>() + begin});
+  }
+  return {bytes_.as(), scales_.as<float>()};
+}
+
+void TowerPass::ReserveScratch(size_t bytes) {
+  scratch_.resize(std::max(scratch_.size(), static_cast<size_t>(threads_)));
+  for (AlignedBuffer& scratch : scratch_) scratch.Reserve(bytes);
 }
 
 void TowerPass::Attend(const TowerPlan& plan, std::span<const Segment> segments) {
@@ -157,10 +210,7 @@ void TowerPass::Attend(const TowerPlan& plan, std::span<const Segment> segments)
   const int64_t heads = config_.num_heads;
   int64_t longest = 0;
   for (const Segment& segment : segments) longest = std::max(longest, segment.length);
-  heads_.resize(std::max(heads_.size(), static_cast<size_t>(threads_)));
-  for (AlignedBuffer& scratch : heads_) {
-    scratch.Reserve(HeadScratch(longest, dim) * sizeof(float));
-  }
+  ReserveScratch(HeadScratch(longest, dim) * sizeof(float));
   const auto tasks = static_cast<int64_t>(segments.size()) * heads;
 #pragma omp parallel for num_threads(threads_) schedule(static)
   for (int64_t task = 0; task < tasks; ++task) {
@@ -177,7 +227,7 @@ void TowerPass::Attend(const TowerPlan& plan, std::span<const Segment> segments)
          .rows = segment.length,
          .dim = dim,
          .element = element_,
-         .scratch = heads_[static_cast<size_t>(omp_get_thread_num())].as<float>(),
+         .scratch = scratch_[static_cast<size_t>(omp_get_thread_num())].as<float>(),
          .out = Row(attended_, segment.begin, hidden, element_) + Bytes(1, column, element_),
          .out_stride = hidden});
   }

@@ -22,6 +22,17 @@
 
 namespace emotion::vision {
 
+// Which products are computed in bytes (W8A8: weights with a scale for each output, values with one
+// for each patch). kMost leaves out those that cost the most precision; see tower_jobs.cc.
+enum class ByteLayers { kNone, kMost, kAll };
+
+// What a tower computes in.
+struct TowerFormat {
+  Element element = Element::kF32;  // kF32 or kBf16: of all that is not in bytes
+  ByteLayers bytes = ByteLayers::kNone;
+  bool emulate_bf16 = false;  // see LinearSpec
+};
+
 struct PackedBlock {
   std::vector<float> norm1;  // [hidden]
   std::vector<float> norm2;  // [hidden]
@@ -32,7 +43,11 @@ struct PackedBlock {
   PackedLinear down;         // adds to the residual stream
 };
 
+// With products in bytes the residual stream is turned (turn.h), norms have no weight, and the
+// MLP's width is rounded up.
 struct PackedTower {
+  Element element = Element::kF32;  // of values between products
+  int64_t intermediate = 0;         // of the MLPs
   PackedLinear patch_embed;
   std::vector<PackedBlock> blocks;
   std::vector<float> merger_norm;  // [hidden]
@@ -49,7 +64,7 @@ struct PackedModel {
 // back, so memory peaks at the packed weights plus the tensors at hand. `progress` is told the
 // share that is done, from 0 to 1, by one thread at a time. Errors: see PackedLinear::Pack.
 absl::StatusOr<PackedModel> PackTower(const VisionConfig& config, const Checkpoint& checkpoint,
-                                      Element element, int threads,
+                                      const TowerFormat& format, int threads,
                                       const std::function<void(double)>& progress = {});
 
 // Where the patches of a batch go and how they turn: depends on the grids only.
@@ -72,7 +87,7 @@ class TowerPass {
   using LayerObserver = std::function<void(int layer, std::span<const float> x)>;
 
   // Borrows both.
-  TowerPass(const VisionConfig& config, const PackedTower& weights, Element element);
+  TowerPass(const VisionConfig& config, const PackedTower& weights);
 
   // rows: of the batch's images in their order, each [patches, patch_values] as in Patches. Gives
   // the output tokens in window order, [patches / merge_unit, out_hidden] fp32, valid until the
@@ -86,14 +101,16 @@ class TowerPass {
   void Reserve(int64_t patches);
   void GatherRows(const TowerPlan& plan, std::span<const Patches* const> images);
   absl::Status RunBlock(int index, const TowerPlan& plan);
-  absl::Status Multiply(const PackedLinear& linear, int64_t rows, const AlignedBuffer& x,
+  absl::Status Multiply(const PackedLinear& linear, int64_t rows, const ProductInput& x,
                         const AlignedBuffer& y, const void* other = nullptr);
-  void Norm(std::span<const float> weight, int64_t patches);
+  ProductInput Norm(std::span<const float> weight, int64_t patches, const PackedLinear& reader);
+  ProductInput InputOf(const PackedLinear& reader, int64_t rows, const AlignedBuffer& x);
+  void ReserveScratch(size_t bytes);
   void Attend(const TowerPlan& plan, std::span<const Segment> segments);
 
   const VisionConfig& config_;
   const PackedTower& weights_;
-  const Element element_;
+  const Element element_;  // "the element" below
   const Kernels& kernels_;
   int threads_ = 1;  // of the pass at hand
 
@@ -106,7 +123,9 @@ class TowerPass {
   AlignedBuffer up_;        // [patches, intermediate]
   AlignedBuffer merged_;    // [patches / merge_unit, hidden * merge_unit]
   AlignedBuffer tokens_;    // [patches / merge_unit, out_hidden] fp32
-  std::vector<AlignedBuffer> heads_;  // scratch of the attention, one for each thread
+  AlignedBuffer bytes_;     // what the next product reads, where it is in bytes
+  AlignedBuffer scales_;    // [patches] of those
+  std::vector<AlignedBuffer> scratch_;  // one for each thread
   Products products_;
 };
 
