@@ -190,6 +190,29 @@ TEST_CASE("checkpoints saved by transformers in every layout encode to its embed
                                                        {"bare_tower", ""}});
 }
 
+TEST_CASE("the CPU's bf16 and int8 stay close to transformers in single precision") {
+  const GoldenFile goldens(kDirectory);
+  for (const GoldenCase& golden : goldens.cases()) {
+    if (golden.checkpoint.empty()) continue;
+    const std::string directory = kDirectory + "/" + golden.checkpoint;
+    for (const auto& [precision, least] :
+         std::vector<std::pair<Precision, double>>{{Precision::kBf16, 0.9999},
+                                                   {Precision::kInt8, 0.999},
+                                                   {Precision::kMixedInt8, 0.999}}) {
+      const auto found =
+          EncodeAll(golden, directory,
+                    CreateOneDnnEncoder(
+                        {.directory = directory, .precision = precision, .emulate_bf16 = true}));
+      const double cosine = Cosine(found, golden.pooled);
+      INFO(golden.name << ", " << PrecisionName(precision));
+      std::printf("%-26s oneDNN %s: cosine %.6f\n", golden.name.c_str(),
+                  std::string(PrecisionName(precision)).c_str(), cosine);
+      CHECK(cosine > least);
+      CHECK(cosine < 1.0);
+    }
+  }
+}
+
 TEST_CASE("half precision stays close to single precision") {
   const GoldenFile goldens(kDirectory);
   const GoldenCase& golden = goldens.Find("images of different sizes");

@@ -7,14 +7,12 @@
 #include <catch2/catch.hpp>
 
 #include "common/error/error.h"
-#include "tests/unit/vision/temporary_directory.h"
+#include "tests/unit/vision/tiny_model.h"
 #include "vision/encoder/factory/create_encoder.h"
 #include "vision/encoder/onednn/kernels.h"
 #include "vision/encoder/onednn/onednn_encoder.h"
 #include "vision/encoder/onednn/packed_linear.h"
 #include "vision/encoder/onednn/products.h"
-#include "vision/encoder/random_checkpoint.h"
-#include "vision/encoder/random_weights.h"
 #include "vision/encoder/torch/torch_encoder.h"
 
 namespace emotion::vision {
@@ -94,41 +92,13 @@ std::vector<float> PlainAttention(const std::vector<float>& x, const std::vector
   return out;
 }
 
-class TinyModel {
- public:
-  explicit TinyModel(VisionConfig config = SizeConfig(ModelSize::kTiny))
-      : config_(std::move(config)) {
-    REQUIRE(
-        WriteRandomCheckpoint({.directory = directory_ / "m", .config = config_, .progress = {}})
-            .ok());
-  }
-
-  std::unique_ptr<VisionEncoder> Encoder(int threads = 1) const {
-    auto encoder = CreateOneDnnEncoder({.directory = path(), .threads = threads});
-    INFO(encoder.status().ToString());
-    REQUIRE(encoder.ok());
-    return *std::move(encoder);
-  }
-
-  std::unique_ptr<VisionEncoder> Reference() const {
-    auto encoder = CreateTorchEncoder({.directory = path(), .threads = 1});
-    REQUIRE(encoder.ok());
-    return *std::move(encoder);
-  }
-
-  std::string path() const { return directory_ / "m"; }
-
-  Patches Image(const Grid& grid, const char* name) const {
-    const int64_t count = int64_t{grid.patches()} * config_.patch_values();
-    Patches image{grid, std::vector<float>(static_cast<size_t>(count))};
-    FillRandomWeights(name, {count, 1}, 0, 0, image.rows);
-    return image;
-  }
-
- private:
-  TemporaryDirectory directory_;
-  VisionConfig config_;
-};
+std::unique_ptr<VisionEncoder> Reference(const TinyModel& model,
+                                         Precision precision = Precision::kFp32) {
+  auto encoder =
+      CreateTorchEncoder({.directory = model.path(), .precision = precision, .threads = 1});
+  REQUIRE(encoder.ok());
+  return *std::move(encoder);
+}
 
 }  // namespace
 
@@ -303,7 +273,7 @@ TEST_CASE("a packed product is the product with its epilogue, for any number of 
 TEST_CASE("the encoder gives what LibTorch's gives, for windows, ragged windows and batches") {
   const TinyModel model;
   const auto encoder = model.Encoder();
-  const auto reference = model.Reference();
+  const auto reference = Reference(model);
   CHECK(encoder->info().fingerprint == reference->info().fingerprint);
   CHECK(encoder->info().dim == reference->info().dim);
   CHECK_THAT(encoder->info().device, Contains("oneDNN"));
@@ -322,6 +292,24 @@ TEST_CASE("the encoder gives what LibTorch's gives, for windows, ragged windows 
     }
   }
   CHECK(encoder->Encode({})->empty());
+}
+
+TEST_CASE("bf16 by emulation is as near to fp32 as LibTorch's bf16, and near to it") {
+  const TinyModel model;
+  const Patches face = model.Image({1, 8, 8}, "face");
+  const Patches wide = model.Image({1, 10, 22}, "wide");
+  const Patches* const images[] = {&face, &wide};
+  const auto fp32 = Reference(model)->Encode(images);
+  const auto torch = Reference(model, Precision::kBf16)->Encode(images);
+  const auto emulated = model.Encoder(1, Precision::kBf16, /*emulate_bf16=*/true)->Encode(images);
+  for (size_t i = 0; i < 2; ++i) {
+    const double ours = CosineOf(emulated->at(i), fp32->at(i));
+    const double theirs = CosineOf(torch->at(i), fp32->at(i));
+    CHECK(ours > 0.9999);
+    CHECK(ours < 1.0);                     // it was computed in bf16
+    CHECK(1 - ours < 1.2 * (1 - theirs));  // our residual stream is fp32, theirs bf16
+    CHECK(CosineOf(emulated->at(i), torch->at(i)) > 0.9998);
+  }
 }
 
 TEST_CASE("neither company in the batch nor threads change an embedding by more than roundings") {

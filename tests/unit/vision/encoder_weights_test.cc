@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <filesystem>
@@ -226,6 +227,36 @@ TEST_CASE("random weights follow the recipe, whole or in pieces") {
   FillRandomWeights("x.bias", {1000}, 0, 0, norm);
   CHECK(std::ranges::max(norm) <= 0.02F);
   CHECK(std::ranges::min(norm) >= -0.02F);
+}
+
+TEST_CASE("random weights with outliers follow their recipe, whole or in pieces") {
+  const Shape shape = {64, 512};
+  const std::string name = "blocks.0.mlp.up_proj.weight";
+  std::vector<float> whole(64 * 512);
+  FillOutlierWeights(name, shape, 3, 0, whole);
+  std::vector<float> tail(1000);
+  FillOutlierWeights(name, shape, 3, 700, tail);
+  CHECK(std::equal(tail.begin(), tail.end(), whole.begin() + 700));
+  // Rows of their own size, most values within four deviations, a few far outside.
+  size_t outliers = 0;
+  double smallest = 1e9;
+  double largest = 0;
+  for (size_t row = 0; row < 64; ++row) {
+    std::vector<float> values(whole.begin() + static_cast<long>(row * 512),
+                              whole.begin() + static_cast<long>((row + 1) * 512));
+    std::ranges::sort(values, {}, [](float x) { return std::abs(x); });
+    const float median = std::abs(values[256]);
+    for (const float value : values) outliers += std::abs(value) > 6 * median ? 1 : 0;
+    smallest = std::min(smallest, double{median});
+    largest = std::max(largest, double{median});
+  }
+  CHECK(largest > 2 * smallest);
+  CHECK(outliers > 20);
+  CHECK(outliers < 120);  // 64 are 8 times as large; those of them that were small stay inside
+  std::vector<float> norm(1000);
+  FillOutlierWeights("blocks.0.norm1.weight", {1000}, 3, 0, norm);
+  CHECK(*std::ranges::min_element(norm) > 0);
+  CHECK(*std::ranges::max_element(norm) > 3);
 }
 
 TEST_CASE(

@@ -117,7 +117,7 @@ class Products::Impl {
     const bool rounds = packed.spec.result == Element::kBf16;
     const void* wide_other =
         rounds && other != nullptr ? Widen(other, outputs, wide_other_) : other;
-    if (rounds) wide_y_.Reserve(outputs * sizeof(float));
+    if (rounds) Widen(y, outputs, wide_y_);
     RunKernel(packed, shape, Widen(x, inputs, wide_x_), rounds ? wide_y_.as() : y, wide_other);
     if (rounds) vectors_.to_bf16(wide_y_.as<float>(), outputs, static_cast<uint16_t*>(y));
   }

@@ -23,7 +23,7 @@
 namespace emotion::vision {
 
 // Which products are computed in bytes (W8A8: weights with a scale for each output, values with one
-// for each patch). kMost leaves out those that cost the most precision; see tower_jobs.cc.
+// for each patch). kMost leaves out the first eighth of the blocks.
 enum class ByteLayers { kNone, kMost, kAll };
 
 // What a tower computes in.
