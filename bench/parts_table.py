@@ -18,7 +18,9 @@ def text(nanoseconds):
 
 def main():
     runs = collections.defaultdict(list)
-    for run in json.load(sys.stdin)["benchmarks"]:
+    measured = json.load(sys.stdin)["benchmarks"]  # in the order in which chance took them
+    measured.sort(key=lambda run: (run["family_index"], run["per_family_instance_index"]))
+    for run in measured:
         if run.get("error_occurred"):
             sys.exit(f"{run['name']}: {run['error_message']}")
         if run["run_type"] == "iteration":
