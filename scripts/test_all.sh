@@ -21,6 +21,7 @@ step_slow() {
 # The whole system under sessions of webcams, for seconds: what it promises under load still holds.
 step_load() {
   scripts/bench_load.sh --quick
+  scripts/bench_near.sh --sittings 1
 }
 
 # Programs of ours stay in release: the page and the whole-system test run there.

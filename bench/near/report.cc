@@ -18,8 +18,8 @@ NearPolicy OurPolicy() {
 
 std::string Head(std::string_view first) {
   return fmt::format(
-      "| {} | hits | labels that flip | hits with a flip | levels right: cached / anew | events "
-      "seen | slept through | largest change |\n|---|---|---|---|---|---|---|---|\n",
+      "| {} | hits | labels that flip | of sure labels | hits with a flip | right: cached / anew | "
+      "events seen | slept through | largest change |\n|---|---|---|---|---|---|---|---|---|\n",
       first);
 }
 
@@ -32,9 +32,10 @@ std::string Row(std::string_view name, const Score& score) {
           : fmt::format("{:.1f} / {:.1f} %", 100 * score.share_right_as_answered(),
                         100 * score.share_right_anew());
   const bool events = score.events != std::array<size_t, kEventKinds>{};
-  return fmt::format("| {} | {} | {} | {} | {} | {} | {} | {:.2f} |\n", name,
+  return fmt::format("| {} | {} | {} | {} | {} | {} | {} | {} | {:.2f} |\n", name,
                      Percent(score.hit_rate()), Percent(score.level_flip_rate()),
-                     Percent(score.flip_rate()), right, events ? Percent(score.seen_share()) : "-",
+                     Percent(score.sure_flip_rate()), Percent(score.flip_rate()), right,
+                     events ? Percent(score.seen_share()) : "-",
                      events ? Percent(score.slept_share()) : "-", score.largest_change);
 }
 

@@ -28,6 +28,15 @@ float LargestChange(const Telling& a, const Telling& b) {
   return largest;
 }
 
+void CountSure(Score& score, const Telling& answered, const Telling& anew) {
+  for (size_t state = 0; state < kStateCount; ++state) {
+    const auto level = static_cast<size_t>(anew.levels[state]);
+    if (anew.probabilities[state][level] < kSure) continue;
+    ++score.sure_levels;
+    score.flipped_sure_levels += answered.levels[state] != anew.levels[state];
+  }
+}
+
 void CountHit(Score& score, const Told& told, size_t frame, size_t answer) {
   const Telling& answered = told.tellings[answer];
   const Telling& anew = told.tellings[frame];
@@ -36,6 +45,7 @@ void CountHit(Score& score, const Told& told, size_t frame, size_t answer) {
   score.flipped_levels += flips;
   score.flipped_hits += flips > 0;
   score.largest_change = std::max(score.largest_change, LargestChange(answered, anew));
+  CountSure(score, answered, anew);
   if (told.truth.empty()) return;
   score.judged_levels += kStateCount;
   for (size_t state = 0; state < kStateCount; ++state) {
@@ -79,6 +89,8 @@ Score& Score::operator+=(const Score& other) {
   hits += other.hits;
   flipped_hits += other.flipped_hits;
   flipped_levels += other.flipped_levels;
+  sure_levels += other.sure_levels;
+  flipped_sure_levels += other.flipped_sure_levels;
   largest_change = std::max(largest_change, other.largest_change);
   judged_levels += other.judged_levels;
   right_as_answered += other.right_as_answered;
@@ -94,6 +106,7 @@ Score& Score::operator+=(const Score& other) {
 double Score::hit_rate() const { return Share(hits, frames); }
 double Score::flip_rate() const { return Share(flipped_hits, hits); }
 double Score::level_flip_rate() const { return Share(flipped_levels, hits * kStateCount); }
+double Score::sure_flip_rate() const { return Share(flipped_sure_levels, sure_levels); }
 double Score::seen_share() const { return Share(Sum(seen), Sum(events)); }
 double Score::slept_share() const { return Share(Sum(slept_through), Sum(events)); }
 double Score::share_right_as_answered() const { return Share(right_as_answered, judged_levels); }

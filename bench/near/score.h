@@ -25,13 +25,18 @@ struct Told {
   std::vector<Event> events = {};                        // in order
 };
 
+inline constexpr float kSure = 0.8F;
+
 // Sums over sequences; add with +=.
 struct Score {
   size_t frames = 0;
   size_t hits = 0;
   size_t flipped_hits = 0;    // at least one of the four levels is not what an encode would tell
   size_t flipped_levels = 0;  // of 4 x hits
-  float largest_change = 0;   // of any probability, over hits
+  // Those of which an encode would be sure: its level has a probability of kSure at least.
+  size_t sure_levels = 0;
+  size_t flipped_sure_levels = 0;
+  float largest_change = 0;  // of any probability, over hits
   // Of the hits' levels where truth is known: right as answered, right as an encode would tell.
   size_t judged_levels = 0;
   size_t right_as_answered = 0;
@@ -49,6 +54,7 @@ struct Score {
   double hit_rate() const;   // 0 to 1; all shares are 0 of nothing
   double flip_rate() const;  // of hits
   double level_flip_rate() const;
+  double sure_flip_rate() const;
   double seen_share() const;
   double slept_share() const;
   double share_right_as_answered() const;

@@ -22,7 +22,7 @@ constexpr size_t kTagBytes = 32;
 constexpr size_t kNumberBytes = size_t{kBlocks} * 3 * kBlockCells * 2;
 static_assert(kSignBytes + kTagBytes + kNumberBytes == DescriptorSeal::kSealedBytes);
 
-constexpr float kSteps = 16;  // a stored number is a contrast in steps of a sixteenth
+constexpr float kSteps = 64;  // stored numbers to one of contrast; 4 x 127 of them fit 16 bits
 constexpr int kRounds = 3;    // of signs and mixing; two leave plain cells visible
 
 std::string_view Bytes(const std::array<uint8_t, 32>& key) {

@@ -77,8 +77,8 @@ Shift BestShift(const std::array<Pair, kBlocks>& pairs) {
 // What the shift leaves of a block's difference, in units of what noise and the imperfection of any
 // alignment (which grows with the slopes) would leave.
 float Unexplained(const Pair& pair, Shift shift) {
-  constexpr float kNoise = 40;
-  constexpr float kMisalignment = 0.04F;
+  constexpr float kNoise = 10;
+  constexpr float kMisalignment = 0.1F;
   float left = 0, slopes = 0;
   for (size_t i = 0; i < kBlockCells; ++i) {
     const float rest = pair.difference[i] - shift.x * pair.slope_x[i] - shift.y * pair.slope_y[i];
@@ -108,7 +108,7 @@ float SimilarityOf(const FaceBlocks& a, const FaceBlocks& b) {
   float worst = 0;
   for (const Pair& pair : pairs) worst = std::max(worst, Unexplained(pair, shift));
   // The amount that measurement chose; the scale has 0.95 there.
-  constexpr float kChosen = 4;
+  constexpr float kChosen = 3;
   return 1 / (1 + worst / (19 * kChosen));
 }
 

@@ -79,7 +79,7 @@ FaceDescriptor Describe(const vision::RgbImage& face) {
   const Cells luma = LumaCells(face);
   const Cells around = BlurRowsAndTranspose(BlurRowsAndTranspose(luma));
   // Against black the light around a cell would say everything and the sensor's noise most of it.
-  constexpr float kDark = 16;
+  constexpr float kDark = 8;
   constexpr float kUnit = 48;
   std::array<int8_t, kSide * kSide> contrasts;
   for (size_t i = 0; i < contrasts.size(); ++i) {

@@ -66,6 +66,8 @@ TEST_CASE("flips and changes are counted over hits, truth over their levels") {
   CHECK(score.flipped_levels == 1);
   CHECK(score.level_flip_rate() == Approx(1.0 / 8));
   CHECK(score.largest_change == Approx(0.7F));
+  CHECK(score.sure_levels == 1);  // frame 1, of boredom; the other states say 0 of everything
+  CHECK(score.flipped_sure_levels == 0);
   CHECK(score.judged_levels == 8);
   CHECK(score.right_anew == 8);
   CHECK(score.right_as_answered == 7);
