@@ -19,7 +19,7 @@
 //
 // No TLS: hiredis of Debian 12 (0.14) has none. Use a unix socket, or a TLS proxy (stunnel, a
 // sidecar) on this machine. No cluster routing: keys of one call share one hash tag, and MOVED is a
-// failure. What an ACL user needs besides the commands of the calls: +ping, +client|setname.
+// failure. An ACL user needs +ping besides the commands of the calls.
 #pragma once
 
 #include <atomic>

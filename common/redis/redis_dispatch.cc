@@ -87,7 +87,6 @@ void RedisDispatch::Connected(size_t worker, bool probe) {
   MutexLock lock(mutex_);
   Lane& lane = *lanes_[worker];
   lane.connected = true;
-  lane.attempts = 0;
   if (probe) {
     breaker_.ProbeSucceeded();
   } else {
@@ -129,11 +128,12 @@ std::optional<std::vector<RedisCall>> RedisDispatch::Take(size_t worker) {
   return calls;
 }
 
-void RedisDispatch::Finished(const absl::Status& result) {
+void RedisDispatch::Finished(size_t worker, const absl::Status& result) {
   std::vector<RedisCall> unanswered;
   {
     MutexLock lock(mutex_);
     if (result.ok()) {
+      lanes_[worker]->attempts = 0;
       breaker_.Success();
       return;
     }
@@ -151,7 +151,7 @@ void RedisDispatch::Lost(size_t worker, const absl::Status& why) {
     Lane& lane = *lanes_[worker];
     lane.connected = lane.idle = false;
     lane.next_attempt =
-        steady_clock::now() + JitteredDelay(0, kFirstRetry, kLongestRetry, Random());
+        steady_clock::now() + JitteredDelay(lane.attempts++, kFirstRetry, kLongestRetry, Random());
     Update();
     if (!up()) unanswered = TakeAllWaiting();
     if (!waiting_.empty()) WakeOne();  // this worker may have been woken for them

@@ -55,7 +55,7 @@ class RedisDispatch {
   // nullopt: the breaker is open, let go of the connection.
   std::optional<std::vector<RedisCall>> Take(size_t worker) EXCLUDES_LOCK(mutex_);
   // How an exchange with the server went.
-  void Finished(const absl::Status& result) EXCLUDES_LOCK(mutex_);
+  void Finished(size_t worker, const absl::Status& result) EXCLUDES_LOCK(mutex_);
   // The connection is gone. With the last one, whatever waits is answered.
   void Lost(size_t worker, const absl::Status& why) EXCLUDES_LOCK(mutex_);
 
@@ -68,7 +68,7 @@ class RedisDispatch {
     WakeEvent wake;
     bool connected = false;
     bool idle = false;
-    int attempts = 0;  // to connect, in vain
+    int attempts = 0;  // to connect, since an exchange went well
     TimePoint next_attempt{};
   };
 

@@ -125,20 +125,18 @@ bool RedisWorker::WaitForCalls() {
                            .events = POLLIN,
                            .wake = dispatch_.wake_fd(index_),
                            .stop = dispatch_.stop_fd()};
-  switch (WaitUntil(wait, steady_clock::now() + options_.idle_check)) {
-    case Waited::kStopped:
-      return false;
-    case Waited::kWoken:
-      dispatch_.ClearWake(index_);
-      return true;
-    // Bytes that nobody asked for, or the end of the connection: an exchange finds out. Without
-    // either it asks whether the server lives.
-    case Waited::kSocket:
-    case Waited::kTimeout:
-      break;
+  const Waited waited = WaitUntil(wait, steady_clock::now() + options_.idle_check);
+  if (waited == Waited::kStopped) return false;
+  if (waited == Waited::kWoken) {
+    dispatch_.ClearWake(index_);
+    return true;
   }
+  // Asks whether the server lives. Where the socket ended the wait this finds bytes that nobody
+  // asked for, or the end of the connection, which is no failure: servers close what is idle, or
+  // move.
   const auto alive = connection_->Exchange({}, steady_clock::now() + options_.limit);
-  dispatch_.Finished(alive.status());
+  const bool closed = waited == Waited::kSocket && absl::IsUnavailable(alive.status());
+  if (!closed) dispatch_.Finished(index_, alive.status());
   if (!alive.ok()) Drop(alive.status());
   return true;
 }
@@ -164,7 +162,7 @@ void RedisWorker::Exchange(std::vector<RedisCall> calls) {
   // The first to come is the first to run out of time.
   auto replies = connection_->Exchange(std::move(bytes), commands, calls.front().deadline);
   const absl::Status result = replies.ok() ? ServerFailure(*replies) : replies.status();
-  dispatch_.Finished(result);
+  dispatch_.Finished(index_, result);
   if (!result.ok()) Drop(result);
   if (replies.ok()) return Answer(calls, *std::move(replies));
   for (const RedisCall& call : calls) call.done(replies.status());

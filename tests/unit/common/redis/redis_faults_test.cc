@@ -27,8 +27,9 @@ using testing::Recovers;
 using testing::RedisServer;
 using testing::ScriptedRedis;
 
-// What a busy machine may add to a time limit before a test complains.
-constexpr milliseconds kSlack{200};
+// What a busy machine may add to a time limit before a test complains. How exact the limit is
+// otherwise, one test says.
+constexpr milliseconds kSlack{2000};
 
 struct Fixture {
   Metrics metrics{{}};
@@ -97,6 +98,24 @@ TEST_CASE_METHOD(Fixture, "a stopped server costs the time limit a few times, th
   CheckOpensInTime();
   server.Resume();
   CheckServes("v");
+}
+
+TEST_CASE_METHOD(Fixture, "a hung server costs the time limit and hardly more") {
+  RedisServer server;
+  FaultProxy proxy(server.port());
+  RedisOptions options;
+  options.breaker.opens_at = 1'000'000'000;  // never
+  ConnectAndWait(proxy.port(), options);
+  // Once is enough: the machine of the test may be busy, the client must not be.
+  CHECK(Eventually([&] {
+    REQUIRE(Recovers(*client));
+    proxy.Stall(true);
+    const Answered answered = Get("k");
+    proxy.Stall(false);
+    if (answered.code() != StatusCode::kDeadlineExceeded) return false;
+    CHECK(answered.took >= options.limit);
+    return answered.took <= options.limit + milliseconds(3);
+  }));
 }
 
 TEST_CASE_METHOD(Fixture, "a server that stops while nothing is asked is noticed") {
@@ -274,7 +293,7 @@ TEST_CASE_METHOD(Fixture,
   CHECK(answered.code() == code);
   CHECK(answered.took < RedisOptions().limit + kSlack);
   CHECK(Eventually([&] { return Get("k").text() == value; }));
-  CHECK(Eventually([&] { return proxy.connections() == connections + 1; }));
+  CHECK(Eventually([&] { return proxy.connections() > connections; }));
 }
 
 // hiredis' classic: the reply that came too late for GET a answers GET b.
@@ -306,6 +325,29 @@ TEST_CASE_METHOD(Fixture,
   }
   CHECK(right > 100);
   CHECK(right < 200);
+}
+
+// As many replies as commands, one of them double and the last one lost: only the number of the
+// PING behind them tells.
+TEST_CASE_METHOD(Fixture, "replies that are as many as the commands, and shifted, are noticed") {
+  std::atomic<bool> shifted = false;
+  ScriptedRedis redis(
+      [&](const std::vector<std::string>& command) -> std::string {
+        if (command[0] == "PING") return shifted ? "" : testing::RespBulk(command[1]);
+        if (command[0] != "GET") return "+OK\r\n";
+        const std::string value = testing::RespBulk("value of " + command[1]);
+        return shifted && command[1] == "a" ? value + value : value;
+      },
+      true);
+  ConnectAndWait(redis.port());
+  shifted = true;
+  CHECK(Ask(*client, {{"GET", "a"}, {"GET", "b"}}).code() == StatusCode::kDataLoss);
+  shifted = false;
+  REQUIRE(Recovers(*client));
+  CHECK(Eventually([&] {
+    const Answered answered = Ask(*client, {{"GET", "a"}, {"GET", "b"}});
+    return answered.replies.ok() && answered.replies->back().text == "value of b";
+  }));
 }
 
 TEST_CASE_METHOD(Fixture, "what a hostile server sends costs it the connection, and no memory") {
@@ -345,7 +387,7 @@ TEST_CASE_METHOD(Fixture, "a connection that ends while nothing is asked costs n
   for (int i = 0; i < 5; ++i) {
     const int connections = proxy.connections();
     proxy.HangUp();
-    REQUIRE(Eventually([&] { return proxy.connections() == connections + 2; }));
+    REQUIRE(Eventually([&] { return proxy.connections() >= connections + 2; }));
     REQUIRE(Eventually([&] { return client->up(); }));
     CHECK(Get("k").text() == "v");
   }

@@ -25,7 +25,7 @@ using testing::Recovers;
 using testing::RedisServer;
 
 // The time limit and what a busy machine may add to it.
-constexpr milliseconds kLongest{400};
+constexpr milliseconds kLongest{2000};
 
 RedisOptions At(int port) {
   RedisOptions options;
@@ -50,7 +50,7 @@ class Tally {
                  (replies->at(0).text == "v" + std::to_string(n) ? right_ : wrong_)++;
                });
   }
-  void CheckAll() {
+  void CheckAll(milliseconds longest) {
     CHECK(Eventually([&] {
       std::lock_guard lock(mutex_);
       return right_ + wrong_ + failed_ >= asked_;
@@ -58,7 +58,7 @@ class Tally {
     std::lock_guard lock(mutex_);
     CHECK(answered_ == std::vector<int>(static_cast<size_t>(asked_), 1));
     CHECK(wrong_ == 0);
-    CHECK(slowest_ < kLongest);
+    CHECK(slowest_ < longest);
   }
   int asked() const { return asked_; }
   int right() {
@@ -103,7 +103,7 @@ TEST_CASE("64 threads at once get their own replies, each exactly once") {
   REQUIRE(Recovers(*client));
   Tally tally;
   AskFromManyThreads(*client, tally, 64, 50);
-  tally.CheckAll();
+  tally.CheckAll(options.limit);
   CHECK(tally.right() == 64 * 50);
 }
 
@@ -127,7 +127,7 @@ TEST_CASE("64 threads at once while the server stops, goes on, and connections b
   });
   AskFromManyThreads(*client, tally, 64, 300);
   chaos.request_stop();
-  tally.CheckAll();
+  tally.CheckAll(kLongest);
   chaos.join();
   CHECK(Recovers(*client));
 }
