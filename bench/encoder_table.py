@@ -74,8 +74,7 @@ def main():
             lines.append(row(report, memory or "-" if gpu else share))
     if last is None:
         return 1
-    threads = "" if gpu else f", {last['threads']} threads"
-    print(f"{last['device']}{threads}. Loaded in {last['load_seconds']:.1f} s.\n")
+    print(f"{last['device']}. Loaded in {last['load_seconds']:.1f} s.\n")
     beside = "GPU memory, MiB" if gpu else "matmul peak of that run | share"
     print(f"| precision | batch | ms a face, fastest | median | GFLOP/s | {beside} |")
     print("|---|--:|--:|--:|--:|--:|" + ("" if gpu else "--:|"))

@@ -1,11 +1,11 @@
 #include "gateway/http/web_socket_connection.h"
 
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <list>
 #include <memory>
 #include <optional>
+#include <span>
 
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -14,6 +14,7 @@
 
 #include "common/log/log.h"
 #include "gateway/http/flood_guard.h"
+#include "gateway/http/incoming_message.h"
 
 namespace emotion::gateway {
 namespace {
@@ -26,7 +27,6 @@ using boost::system::error_code;
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-// Memory follows what has arrived: what a frame's header only claims is not allocated.
 constexpr size_t kReadChunk = 64 * 1024;
 
 // Beast answers breaches of the protocol by itself; what it then sent.
@@ -51,7 +51,8 @@ class WebSocketConnection final : public WebSocket,
         limits_(state.limits.web_socket),
         request_(std::make_unique<Request>(std::move(request))),
         tick_(stream_.get_executor()),
-        flood_(limits_.messages_per_second, limits_.message_burst, steady_clock::now()) {}
+        flood_(limits_.messages_per_second, limits_.message_burst, steady_clock::now()),
+        incoming_(limits_, state.body_bytes, state.limits.bodies_in_flight_bytes) {}
 
   void Start(const http::request<http::string_body>& head, const std::string& subprotocol);
 
@@ -84,10 +85,8 @@ class WebSocketConnection final : public WebSocket,
   void TellStop();
 
   void Read();
-  asio::mutable_buffer NextBuffer();
   void OnRead(const error_code& error, size_t bytes);
   void Take(size_t bytes);
-  void Drop(WebSocketHandler::Dropped why);
   void Deliver();
   void OnControl(websocket::frame_type kind);
 
@@ -118,15 +117,7 @@ class WebSocketConnection final : public WebSocket,
   bool told_drain_ = false;
   bool stopping_ = false;  // messages are read and thrown away
 
-  // The message that is being read.
-  std::array<char, 512> first_{};  // its first bytes: an idle socket waits with no larger buffer
-  std::string message_;
-  size_t filled_ = 0;  // bytes of message_ that have arrived; the rest is room
-  size_t size_ = 0;    // of all that arrived of it, thrown away or not
-  bool in_message_ = false;
-  std::optional<WebSocketHandler::Dropped> dropped_;
-  std::unique_ptr<BodyCharge> charge_;
-  steady_clock::time_point message_since_;
+  IncomingMessage incoming_;
 
   std::list<Queued> queue_;  // the first is being written while `writing_`
   size_t queued_bytes_ = 0;
@@ -212,17 +203,11 @@ void WebSocketConnection::TellStop() {
 }
 
 void WebSocketConnection::Read() {
-  stream_.async_read_some(NextBuffer(),
+  const std::span<char> room = incoming_.Room(stream_.read_size_hint(kReadChunk));
+  stream_.async_read_some(asio::buffer(room.data(), room.size()),
                           [self = shared_from_this()](const error_code& error, size_t bytes) {
                             self->OnRead(error, bytes);
                           });
-}
-
-asio::mutable_buffer WebSocketConnection::NextBuffer() {
-  if (filled_ == 0 || dropped_) return asio::buffer(first_);
-  const size_t room = std::min(stream_.read_size_hint(kReadChunk), kReadChunk);
-  message_.resize(filled_ + room);
-  return {message_.data() + filled_, room};
 }
 
 void WebSocketConnection::OnRead(const error_code& error, size_t bytes) {
@@ -245,53 +230,34 @@ void WebSocketConnection::OnRead(const error_code& error, size_t bytes) {
 
 void WebSocketConnection::Take(size_t bytes) {
   ping_unanswered_ = false;
-  if (!in_message_) {
-    in_message_ = true;
-    message_since_ = steady_clock::now();
+  if ((closing_ || stopping_) && !incoming_.dropped()) {
+    incoming_.Drop(WebSocketHandler::Dropped::kNoRoom);
   }
-  size_ += bytes;
-  if ((closing_ || stopping_) && !dropped_) Drop(WebSocketHandler::Dropped::kNoRoom);
-  if (!dropped_) {
-    if (filled_ == 0) message_.assign(first_.data(), bytes);
-    filled_ += bytes;
-    if (!charge_) charge_ = std::make_unique<BodyCharge>(state_.body_bytes);
-    const bool room = charge_->GrowTo(filled_, state_.limits.bodies_in_flight_bytes);
-    if (stream_.got_text()) {
-      if (filled_ > limits_.text_bytes) Close(close_code::kTooBig, "text has at most 16 KiB");
-      if (!room) Close(close_code::kTryAgainLater, "too much in flight");
-    } else if (filled_ > limits_.binary_bytes) {
-      Drop(WebSocketHandler::Dropped::kTooLarge);
-    } else if (!room) {
-      Drop(WebSocketHandler::Dropped::kNoRoom);
-    }
+  switch (incoming_.Add(bytes, stream_.got_text(), steady_clock::now())) {
+    case IncomingMessage::Verdict::kTextTooLarge:
+      Close(close_code::kTooBig, "text has at most 16 KiB");
+      break;
+    case IncomingMessage::Verdict::kTextNoRoom:
+      Close(close_code::kTryAgainLater, "too much in flight");
+      break;
+    case IncomingMessage::Verdict::kGoOn:
+      break;
   }
   if (stream_.is_message_done()) Deliver();
 }
 
-void WebSocketConnection::Drop(WebSocketHandler::Dropped why) {
-  dropped_ = why;
-  std::string().swap(message_);
-  charge_.reset();
-}
-
 void WebSocketConnection::Deliver() {
-  std::string message = std::exchange(message_, {});
-  message.resize(dropped_ ? 0 : filled_);
-  const auto dropped = std::exchange(dropped_, std::nullopt);
-  std::unique_ptr<BodyCharge> charge = std::move(charge_);
-  const size_t size = std::exchange(size_, 0);
-  filled_ = 0;
-  in_message_ = false;
+  IncomingMessage::Whole whole = incoming_.Take();
   if (closing_ || stopping_ || !handler_) return;
   if (!flood_.Take(steady_clock::now())) return Close(close_code::kPolicy, "too many messages");
   const std::shared_ptr<WebSocketHandler> handler = handler_;
-  if (dropped && stream_.got_text()) return;
-  if (dropped) {
-    handler->OnDropped(*dropped, size);
+  if (whole.dropped && stream_.got_text()) return;
+  if (whole.dropped) {
+    handler->OnDropped(*whole.dropped, whole.size);
   } else if (stream_.got_text()) {
-    handler->OnText(message);
+    handler->OnText(whole.bytes);
   } else {
-    handler->OnBinary(std::move(message), std::move(charge));
+    handler->OnBinary(std::move(whole.bytes), std::move(whole.charge));
   }
 }
 
@@ -368,8 +334,7 @@ void WebSocketConnection::Finish(SocketEnd end) {
   tick_.cancel();
   error_code ignored;
   stream_.next_layer().close(ignored);
-  std::string().swap(message_);
-  charge_.reset();
+  incoming_.Release();
   if (const auto handler = std::exchange(handler_, nullptr)) handler->OnClosed(end);
   if (counted_) --state_.web_sockets;
   slot_.Leave();
@@ -397,7 +362,7 @@ void WebSocketConnection::Tick() {
     return ScheduleTick(limits_.close_timeout);
   }
   if (writing_ && now - queue_.front().since >= limits_.queued_age) return Cut("slow_reader");
-  if (in_message_ && now - message_since_ >= TimeFor(size_)) {
+  if (incoming_.begun() && now - incoming_.since() >= TimeFor(incoming_.size())) {
     return Close(close_code::kPolicy, "the message came too slowly");
   }
   if (ping_unanswered_ && now - last_ping_ >= limits_.pong_timeout) {

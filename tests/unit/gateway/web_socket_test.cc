@@ -1,7 +1,14 @@
 // The rules of the transport that need no socket.
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <span>
+#include <string>
+
 #include <catch2/catch.hpp>
 
 #include "gateway/http/flood_guard.h"
+#include "gateway/http/incoming_message.h"
 #include "gateway/http/open_sockets.h"
 #include "gateway/http/upgrade.h"
 #include "gateway/security/cors.h"
@@ -77,6 +84,83 @@ TEST_CASE("pages of our own and of listed origins may connect, others not") {
   twice.headers.Add("Origin", "http://x");
   twice.headers.Add("Origin", "http://evil");
   CHECK_FALSE(listed.MayConnect(twice));
+}
+
+// Bytes of one message, given in pieces as Room takes them.
+struct Incoming {
+  WebSocketLimits limits = [] {
+    WebSocketLimits small;
+    small.text_bytes = 1000;
+    small.binary_bytes = 100'000;
+    return small;
+  }();
+  std::atomic<size_t> in_flight{0};
+  size_t most_room = 0;
+  IncomingMessage message{limits, in_flight, /*most_in_flight=*/150'000};
+
+  IncomingMessage::Verdict Give(std::string_view bytes, bool text = false) {
+    auto verdict = IncomingMessage::Verdict::kGoOn;
+    while (!bytes.empty() && verdict == IncomingMessage::Verdict::kGoOn) {
+      const std::span<char> room = message.Room(SIZE_MAX);
+      most_room = std::max(most_room, room.size());
+      const size_t count = std::min(room.size(), bytes.size());
+      std::copy_n(bytes.begin(), count, room.begin());
+      bytes.remove_prefix(count);
+      verdict = message.Add(count, text, steady_clock::now());
+    }
+    return verdict;
+  }
+};
+
+TEST_CASE("a message comes out as it came in, whatever its pieces, and then the next one") {
+  Incoming incoming;
+  for (const size_t size : {0, 1, 511, 512, 513, 70'000}) {
+    std::string bytes(size, '\0');
+    for (size_t i = 0; i < size; ++i) bytes[i] = static_cast<char>(i * 7);
+    CHECK_FALSE(incoming.message.begun());
+    incoming.Give(bytes);
+    CHECK(incoming.message.begun() == (size > 0));
+    CHECK(incoming.in_flight == size);
+    IncomingMessage::Whole whole = incoming.message.Take();
+    CHECK(whole.bytes == bytes);
+    CHECK(whole.size == size);
+    CHECK_FALSE(whole.dropped);
+    CHECK(incoming.in_flight == size);  // for as long as the charge is kept
+    whole.charge.reset();
+    CHECK(incoming.in_flight == 0);
+  }
+  CHECK(incoming.most_room <= 64 * 1024);
+}
+
+TEST_CASE("a binary message that is too large holds nothing and is told with its size") {
+  Incoming incoming;
+  incoming.Give(std::string(250'000, 'x'));
+  CHECK(incoming.message.dropped());
+  CHECK(incoming.in_flight == 0);
+  const IncomingMessage::Whole whole = incoming.message.Take();
+  CHECK(whole.dropped == WebSocketHandler::Dropped::kTooLarge);
+  CHECK(whole.size == 250'000);
+  CHECK(whole.bytes.empty());
+  CHECK(whole.charge == nullptr);
+  incoming.Give("next");
+  CHECK(incoming.message.Take().bytes == "next");
+}
+
+TEST_CASE("where all bodies in flight hold too much a binary message is dropped, a text refused") {
+  Incoming incoming;
+  incoming.in_flight = 149'990;
+  incoming.Give(std::string(11, 'x'));
+  CHECK(incoming.message.Take().dropped == WebSocketHandler::Dropped::kNoRoom);
+  CHECK(incoming.Give(std::string(11, 'x'), true) == IncomingMessage::Verdict::kTextNoRoom);
+  incoming.message.Take();
+  CHECK(incoming.in_flight == 149'990);
+  CHECK(incoming.Give(std::string(10, 'x'), true) == IncomingMessage::Verdict::kGoOn);
+}
+
+TEST_CASE("a text over its limit is refused as soon as it is") {
+  Incoming incoming;
+  CHECK(incoming.Give(std::string(1000, 'x'), true) == IncomingMessage::Verdict::kGoOn);
+  CHECK(incoming.Give("x", true) == IncomingMessage::Verdict::kTextTooLarge);
 }
 
 TEST_CASE("a flood is what exceeds burst and rate") {
