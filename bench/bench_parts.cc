@@ -8,6 +8,7 @@
 #include <benchmark/benchmark.h>
 
 #include "common/hash/sha256.h"
+#include "embedding_service/cache/near_duplicate.h"
 #include "heads/head_bank.h"
 #include "vision/encoder/factory/create_encoder.h"
 #include "vision/preprocess/image_preparer.h"
@@ -42,6 +43,39 @@ void DecodeResizeAndPatch(benchmark::State& state, const std::string& name) {
 }
 BENCHMARK_CAPTURE(DecodeResizeAndPatch, face_112, std::string("astronaut_face.jpg"));
 BENCHMARK_CAPTURE(DecodeResizeAndPatch, photo_512, std::string("astronaut.jpg"));
+
+vision::RgbImage FacePixels() {
+  const std::string image = ReadImage("astronaut_face.jpg");
+  return Preparer().Prepare(std::string_view(image), vision::PrepareOptions()).value().image;
+}
+
+void DescribeFace(benchmark::State& state) {
+  const vision::RgbImage face = FacePixels();
+  for (auto _ : state) benchmark::DoNotOptimize(embedding::Describe(face));
+}
+BENCHMARK(DescribeFace);
+
+void CompareFaces(benchmark::State& state) {
+  const embedding::FaceDescriptor face = embedding::Describe(FacePixels());
+  const embedding::FaceDescriptor other;
+  for (auto _ : state) benchmark::DoNotOptimize(embedding::Similarity(face, other));
+}
+BENCHMARK(CompareFaces);
+
+void SealFace(benchmark::State& state) {
+  const embedding::FaceDescriptor face = embedding::Describe(FacePixels());
+  const embedding::DescriptorSeal seal("a secret");
+  for (auto _ : state) benchmark::DoNotOptimize(seal.Seal(face, "lane"));
+}
+BENCHMARK(SealFace);
+
+void CompareSealedFaces(benchmark::State& state) {
+  const embedding::DescriptorSeal seal("a secret");
+  const std::string face = seal.Seal(embedding::Describe(FacePixels()), "lane");
+  const std::string other = seal.Seal(embedding::FaceDescriptor(), "lane");
+  for (auto _ : state) benchmark::DoNotOptimize(seal.Similarity(face, other));
+}
+BENCHMARK(CompareSealedFaces);
 
 void FourHeads(benchmark::State& state) {
   const auto bank = heads::HeadBank::Load(kSource + "/models/demo/classifiers");

@@ -28,7 +28,7 @@ void AddFlags(CLI::App& app, Flags& flags) {
   app.add_option("--precision", flags.precision, "fp32, bf16, fp16, int8 or mixed_int8")
       ->capture_default_str();
   app.add_option("--device", flags.device, "cpu, torch-cpu, cuda or cuda:N")->capture_default_str();
-  app.add_option("--seed", flags.seed, "of the first sitting; the rule was tuned on 1 to 40")
+  app.add_option("--seed", flags.seed, "of the first sitting; the rule was tuned on 1 to 80")
       ->capture_default_str();
   app.add_option("--sittings", flags.sittings,
                  "of calm and of restless heads, each; 330 frames to encode for two")
