@@ -46,6 +46,56 @@ TEST_CASE("a unix socket does as well as a port") {
   CHECK(promise.get_future().get());
 }
 
+TEST_CASE("a user of Redis who may do what docs/configuration.md says can do all that is needed") {
+  RedisAdmin redis;
+  redis.Do({"ACL",
+            "SETUSER",
+            "emotion",
+            "on",
+            ">open sesame",
+            "~{emotion}*",
+            "-@all",
+            "+ping",
+            "+client|setname",
+            "+get",
+            "+set",
+            "+del",
+            "+lrange",
+            "+lpush",
+            "+ltrim",
+            "+zadd",
+            "+zrem",
+            "+zrangebyscore",
+            "+zremrangebyscore",
+            "+pexpire",
+            "+pttl",
+            "+eval",
+            "+evalsha"});
+  RedisOptions user = RedisAt(redis.server.port());
+  user.username = "emotion";
+  user.password = [] { return std::string("open sesame"); };
+  user.limit = seconds(5);
+  Replica all_rights(redis.server.port());
+  Metrics metrics{BuildInfo{}};
+  TieredCache cache({.local = {}, .redis = user, .secret = kSecret}, metrics);
+  cache.ServeModel(Model());
+  REQUIRE(Eventually([&] { return cache.shared_state() == SharedCacheState::kUp; }));
+  CacheStore store = all_rights.Made(1, kAnna, UnixNow());
+  store.lane = kLane;
+  store.descriptor = Face(1);
+  cache.Store(store);
+  cache.Store(all_rights.Made(2, "", UnixNow()));
+  REQUIRE(Eventually([&] { return redis.Keys('x').size() == 2; }));
+  CHECK(all_rights.FindNear(Face(1)).value);
+  std::promise<CacheFinding> looked;
+  cache.Lookup({.key = Key(3), .lane = kLane}, [&](CacheFinding f) { looked.set_value(f); });
+  CHECK(looked.get_future().get().shared_near);
+  std::promise<absl::Status> forgotten;
+  cache.Forget(kAnna, UnixNow(), [&](absl::Status s) { forgotten.set_value(std::move(s)); });
+  CHECK(forgotten.get_future().get().ok());
+  CHECK(redis.Keys('x').size() == 1);
+}
+
 TEST_CASE("a near duplicate of what another replica encoded is found, the most alike of several") {
   RedisAdmin redis;
   Replica one(redis.server.port());
