@@ -15,8 +15,8 @@ DeadlineTimer::~DeadlineTimer() {
 
 void DeadlineTimer::Add(uint64_t id, TimePoint deadline) {
   const MutexLock lock(mutex_);
-  const auto added = deadlines_.emplace(deadline, id).first;
-  if (added == deadlines_.begin()) changed_.NotifyAll();
+  deadlines_.emplace(deadline, id);
+  if (deadline < wakes_at_) changed_.NotifyAll();
 }
 
 void DeadlineTimer::Remove(uint64_t id, TimePoint deadline) {
@@ -28,9 +28,11 @@ void DeadlineTimer::Run() {
   mutex_.Lock();
   while (!stopping_) {
     if (deadlines_.empty()) {
+      wakes_at_ = TimePoint::max();
       changed_.Wait(mutex_);
     } else if (const auto [deadline, id] = *deadlines_.begin();
                deadline > std::chrono::steady_clock::now()) {
+      wakes_at_ = deadline;
       changed_.WaitUntil(mutex_, deadline);
     } else {
       deadlines_.erase(deadlines_.begin());

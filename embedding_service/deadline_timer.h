@@ -34,6 +34,9 @@ class DeadlineTimer {
   Mutex mutex_;
   CondVar changed_;
   std::set<std::pair<TimePoint, uint64_t>> deadlines_ GUARDED_BY(mutex_);
+  // What the thread sleeps until, though that frame may be answered long since: a deadline after it
+  // need not wake the thread, and most frames come and go while it sleeps.
+  TimePoint wakes_at_ GUARDED_BY(mutex_) = TimePoint::max();
   bool stopping_ GUARDED_BY(mutex_) = false;
   std::jthread thread_;  // last: stops before what it uses goes
 };

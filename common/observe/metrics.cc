@@ -1,6 +1,9 @@
 #include "common/observe/metrics.h"
 
 #include <array>
+#include <atomic>
+#include <map>
+#include <tuple>
 
 #include <prometheus/counter.h>
 #include <prometheus/family.h>
@@ -66,6 +69,27 @@ std::string ReasonLabel(Reason reason) {
   return std::string(name.empty() ? "UNSPECIFIED" : name);
 }
 
+// The series of a closed set, each made when it is first counted. To ask the family each time would
+// cost microseconds of every frame: it makes the series before it finds that it has it.
+template <class T, size_t kSize>
+class SeriesSet {
+ public:
+  // `make` may run twice when two threads are first; both get the same series.
+  template <class Make>
+  T& At(size_t index, const Make& make) {
+    std::atomic<T*>& slot = series_.at(index);
+    T* series = slot.load(std::memory_order_acquire);
+    if (series == nullptr) {
+      series = &make();
+      slot.store(series, std::memory_order_release);
+    }
+    return *series;
+  }
+
+ private:
+  std::array<std::atomic<T*>, kSize> series_{};
+};
+
 }  // namespace
 
 struct Metrics::Families {
@@ -118,6 +142,33 @@ struct Metrics::Families {
   Family<Gauge>& build = Add<Gauge>("emotion_build_info", "Version of this process; always 1.");
   Family<Gauge>& model = Add<Gauge>("emotion_model_info", "Model in use; always 1.");
 
+  // Counted for every frame.
+  SeriesSet<Histogram, kStageNames.size()> stage_series;
+  SeriesSet<Counter, kTierNames.size() * kOutcomeNames.size()> lookup_series;
+  SeriesSet<Counter, kStateCount * kLevelCount> prediction_series;
+
+  struct RequestSeries {
+    Counter* count;
+    Histogram* duration;
+  };
+  using RequestKey = std::tuple<std::string, std::string, std::string>;  // service, method, code
+  Mutex request_mutex;
+  std::map<RequestKey, RequestSeries, std::less<>> request_series GUARDED_BY(request_mutex);
+
+  RequestSeries SeriesOf(std::string_view service, std::string_view method, std::string_view code) {
+    const MutexLock lock(request_mutex);
+    const auto found = request_series.find(std::tie(service, method, code));
+    if (found != request_series.end()) return found->second;
+    const prometheus::Labels who = {{"service", std::string(service)},
+                                    {"method", std::string(method)}};
+    prometheus::Labels outcome = who;
+    outcome.emplace("code", code);
+    const RequestSeries series = {.count = &requests.Add(outcome),
+                                  .duration = &durations.Add(who, RequestSeconds())};
+    request_series.emplace(RequestKey(service, method, code), series);
+    return series;
+  }
+
   Mutex model_mutex;
   Gauge* current_model GUARDED_BY(model_mutex) = nullptr;
 };
@@ -133,12 +184,9 @@ Metrics::~Metrics() = default;
 
 void Metrics::Request(std::string_view service, std::string_view method, std::string_view code,
                       std::chrono::nanoseconds duration) {
-  const prometheus::Labels who = {{"service", std::string(service)},
-                                  {"method", std::string(method)}};
-  prometheus::Labels outcome = who;
-  outcome.emplace("code", code);
-  families_->requests.Add(outcome).Increment();
-  families_->durations.Add(who, RequestSeconds()).Observe(Seconds(duration));
+  const Families::RequestSeries series = families_->SeriesOf(service, method, code);
+  series.count->Increment();
+  series.duration->Observe(Seconds(duration));
 }
 
 void Metrics::Refused(Reason reason) {
@@ -146,7 +194,11 @@ void Metrics::Refused(Reason reason) {
 }
 
 void Metrics::StageTime(Stage stage, std::chrono::nanoseconds duration) {
-  families_->stages.Add({{"stage", NameIn(kStageNames, stage)}}, StageSeconds())
+  families_->stage_series
+      .At(static_cast<size_t>(stage),
+          [&]() -> Histogram& {
+            return families_->stages.Add({{"stage", NameIn(kStageNames, stage)}}, StageSeconds());
+          })
       .Observe(Seconds(duration));
 }
 
@@ -166,8 +218,14 @@ void Metrics::AnswerAge(std::chrono::nanoseconds age) {
 }
 
 void Metrics::CacheLookup(CacheTier tier, LookupOutcome outcome) {
-  families_->lookups
-      .Add({{"tier", NameIn(kTierNames, tier)}, {"outcome", NameIn(kOutcomeNames, outcome)}})
+  const size_t index =
+      static_cast<size_t>(tier) * kOutcomeNames.size() + static_cast<size_t>(outcome);
+  families_->lookup_series
+      .At(index,
+          [&]() -> Counter& {
+            return families_->lookups.Add(
+                {{"tier", NameIn(kTierNames, tier)}, {"outcome", NameIn(kOutcomeNames, outcome)}});
+          })
       .Increment();
 }
 void Metrics::SetCacheBytes(CacheTier tier, int64_t bytes) {
@@ -184,8 +242,13 @@ void Metrics::AddStreams(int64_t delta) {
 }
 
 void Metrics::Prediction(State state, int level) {
-  families_->predictions
-      .Add({{"state", std::string(StateName(state))}, {"level", std::to_string(level)}})
+  const size_t index = static_cast<size_t>(state) * kLevelCount + static_cast<size_t>(level);
+  families_->prediction_series
+      .At(index,
+          [&]() -> Counter& {
+            return families_->predictions.Add(
+                {{"state", std::string(StateName(state))}, {"level", std::to_string(level)}});
+          })
       .Increment();
 }
 void Metrics::QualityWarning(std::string_view warning) {

@@ -12,9 +12,9 @@ uint64_t TimerThread::At(Clock::time_point time, Function function) {
   MutexLock lock(mutex_);
   const uint64_t id = ++last_id_;
   if (stopping_) return id;
-  const auto [entry, inserted] = waiting_.emplace(Key(time, id), std::move(function));
+  waiting_.emplace(Key(time, id), std::move(function));
   times_.emplace(id, time);
-  if (entry == waiting_.begin()) changed_.NotifyAll();
+  if (time < wakes_at_) changed_.NotifyAll();
   return id;
 }
 
@@ -54,11 +54,13 @@ void TimerThread::Run() {
       while (!NextIsDue()) {
         if (stopping_) return;
         if (waiting_.empty()) {
+          wakes_at_ = Clock::time_point::max();
           changed_.Wait(mutex_);
         } else {
-          // A copy: the entry may be cancelled while this waits.
-          const Clock::time_point next = waiting_.begin()->first.first;
-          changed_.WaitUntil(mutex_, next);
+          // Also when the entry is cancelled: deadlines come and go by the thousand, and the next
+          // one is later.
+          wakes_at_ = waiting_.begin()->first.first;
+          changed_.WaitUntil(mutex_, wakes_at_);
         }
       }
       const auto first = waiting_.begin();

@@ -47,6 +47,8 @@ class TimerThread {
   std::map<Key, Function> waiting_ GUARDED_BY(mutex_);
   std::unordered_map<uint64_t, Clock::time_point> times_ GUARDED_BY(mutex_);
   uint64_t last_id_ GUARDED_BY(mutex_) = 0;
+  // What the thread sleeps until; what is due later need not wake it.
+  Clock::time_point wakes_at_ GUARDED_BY(mutex_) = Clock::time_point::max();
   bool stopping_ GUARDED_BY(mutex_) = false;
   std::thread thread_;
 };
