@@ -37,6 +37,9 @@ Answer Prediction(std::string_view json) {
   if (const auto after = NumberMember(json, "\"next_frame_after_ms\"")) {
     answer.next_frame_after = std::chrono::milliseconds(*after);
   }
+  const std::string_view cache = TextMember(json, "\"cache\"");
+  if (cache == "exact") answer.cached = Cached::kExact;
+  if (cache == "near") answer.cached = Cached::kNear;
   return answer;
 }
 

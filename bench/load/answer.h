@@ -16,10 +16,13 @@ enum class Verdict {
   kFailed,      // everything else, by `reason`
 };
 
+enum class Cached { kNo, kExact, kNear };
+
 struct Answer {
   Verdict verdict = Verdict::kFailed;
   std::string reason = {};  // of everything but predictions: "QUEUE_FULL", "HTTP_502", "CONNECTION"
   std::optional<std::chrono::milliseconds> next_frame_after = {};
+  Cached cached = Cached::kNo;
 };
 
 // By a reason of the public contract ("" is an unknown failure).

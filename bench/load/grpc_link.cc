@@ -35,7 +35,10 @@ Answer AnswerOf(const v1::PredictResult& result) {
   const absl::Status status = FromProtoStatus(result.status());
   if (!status.ok()) return AnswerOfReason(ReasonName(ReasonOf(status)));
   return {.verdict = Verdict::kPrediction,
-          .next_frame_after = std::chrono::milliseconds(result.next_frame_after_ms())};
+          .next_frame_after = std::chrono::milliseconds(result.next_frame_after_ms()),
+          .cached = result.cache() == v1::CACHE_OUTCOME_EXACT  ? Cached::kExact
+                    : result.cache() == v1::CACHE_OUTCOME_NEAR ? Cached::kNear
+                                                               : Cached::kNo};
 }
 
 // One stream. Messages come on gRPC's threads and are taken over in bundles by the io_context's.

@@ -20,6 +20,7 @@ constexpr std::array kNames = {
     NameRow{"goodput", "predictions a second that came within the deadline"},
     NameRow{"in_time_share", "goodput over offered"},
     NameRow{"late_share", "predictions after the deadline, over offered; so below"},
+    NameRow{"exact_share near_share", "answered by the cache, over predictions"},
     NameRow{"superseded_share", "a newer frame of the session took the place"},
     NameRow{"refused_share", "QUEUE_FULL and RATE_LIMITED"},
     NameRow{"failed_share", "everything else, UNANSWERED and CONNECTION among it"},
@@ -52,6 +53,8 @@ void AddSlice(const std::string& prefix, const Slice& slice, double seconds, Val
   put("goodput", static_cast<double>(slice.in_time) / seconds);
   put("in_time_share", Share(slice.in_time, slice.offered));
   put("late_share", Share(slice.late, slice.offered));
+  put("exact_share", Share(slice.exact, slice.in_time + slice.late));
+  put("near_share", Share(slice.near, slice.in_time + slice.late));
   put("superseded_share", Share(slice.superseded, slice.offered));
   put("refused_share", Share(slice.refused, slice.offered));
   put("failed_share", Share(slice.failed, slice.offered));

@@ -15,6 +15,7 @@ import sys
 
 TITLES = {
     "offered": "offered/s", "goodput": "goodput/s", "late_share": "late",
+    "exact_share": "exact hits", "near_share": "near hits",
     "superseded_share": "superseded", "refused_share": "refused", "failed_share": "failed",
     "withdrawn_share": "withdrawn", "held_back_share": "held back", "p50_ms": "p50 ms", "p99_ms": "p99 ms",
     "max_ms": "max ms", "age_p50_ms": "age p50 ms", "age_p99_ms": "age p99 ms",

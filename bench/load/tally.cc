@@ -14,6 +14,8 @@ void Slice::Merge(const Slice& other) {
   sent += other.sent;
   in_time += other.in_time;
   late += other.late;
+  exact += other.exact;
+  near += other.near;
   superseded += other.superseded;
   refused += other.refused;
   failed += other.failed;
@@ -56,7 +58,7 @@ void Tally::Answered(const FrameRecord& frame, const Answer& answer, Offset now)
   if (!answer.reason.empty()) ++slice.reasons[answer.reason];
   switch (answer.verdict) {
     case Verdict::kPrediction:
-      Predicted(frame, now);
+      Predicted(frame, answer.cached, now);
       break;
     case Verdict::kSuperseded:
       ++slice.superseded;
@@ -73,8 +75,10 @@ void Tally::Answered(const FrameRecord& frame, const Answer& answer, Offset now)
   }
 }
 
-void Tally::Predicted(const FrameRecord& frame, Offset now) {
+void Tally::Predicted(const FrameRecord& frame, Cached cached, Offset now) {
   Slice& slice = SliceOf(frame);
+  if (cached == Cached::kExact) ++slice.exact;
+  if (cached == Cached::kNear) ++slice.near;
   Second& second = SecondOf(frame);
   const Offset latency = now - frame.time.due;
   const bool in_time = latency <= deadline_;

@@ -33,6 +33,8 @@ struct Slice {
   uint64_t superseded = 0;
   uint64_t refused = 0;
   uint64_t failed = 0;
+  uint64_t exact = 0;         // predictions out of the cache: of the same image
+  uint64_t near = 0;          // and of another of the same face
   uint64_t withdrawn = 0;     // the session cancelled it or left
   uint64_t held_back = 0;     // not offered: the session follows the server's pace
   LatencyHistogram latency;   // of predictions
@@ -98,7 +100,7 @@ class Tally {
   Slice& SliceOf(const FrameRecord& frame);
   Second& SecondOf(const FrameRecord& frame);
   bool IsIn(size_t session, Class of) const;
-  void Predicted(const FrameRecord& frame, Offset now);
+  void Predicted(const FrameRecord& frame, Cached cached, Offset now);
 
   const PhasePlan& plan_;
   const size_t heavy_;

@@ -40,6 +40,8 @@ void AddFlags(CLI::App& app, Flags& flags) {
                "or newest frames");
   app.add_option("--port", flags.options.port, "of the gateway; 0: any free one");
   app.add_option("--queue-limit", flags.options.queue_limit, "QUEUE_LIMIT")->capture_default_str();
+  app.add_option("--redis", flags.options.redis,
+                 "host or socket of a Redis that is all of the cache");
   app.add_option("--request-timeout-ms", flags.request_timeout_ms, "REQUEST_TIMEOUT_MS")
       ->capture_default_str();
   app.add_option("--log-level", flags.log_level, "debug, info, warning or error")

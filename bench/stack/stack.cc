@@ -57,18 +57,22 @@ class Stack::Impl {
  private:
   absl::Status StartEmbedding() {
     std::promise<absl::Status> loaded;
+    embedding::EmbeddingOptions settings{.batch_size = options_.batch,
+                                         .queue_limit = options_.queue_limit,
+                                         .default_timeout = options_.request_timeout};
+    if (!options_.redis.empty()) {
+      settings.cache_bytes = 0;
+      settings.redis = RedisOptions{.host = options_.redis};
+    }
     auto server = EmbeddingServer::Start(
-        {.batch_size = options_.batch,
-         .queue_limit = options_.queue_limit,
-         .default_timeout = options_.request_timeout},
-        {.metrics = metrics_,
-         .load = [time = options_.time]() -> absl::StatusOr<embedding::LoadedModel> {
-           return embedding::LoadedModel{.encoder = std::make_unique<TimedEncoder>(time),
-                                         .preprocessor = {},
-                                         .make_fp32 = {},
-                                         .directory = "/nowhere"};
-         },
-         .loaded = [&](const absl::Status& status) { loaded.set_value(status); }});
+        settings, {.metrics = metrics_,
+                   .load = [time = options_.time]() -> absl::StatusOr<embedding::LoadedModel> {
+                     return embedding::LoadedModel{.encoder = std::make_unique<TimedEncoder>(time),
+                                                   .preprocessor = {},
+                                                   .make_fp32 = {},
+                                                   .directory = "/nowhere"};
+                   },
+                   .loaded = [&](const absl::Status& status) { loaded.set_value(status); }});
     if (!server.ok()) return server.status();
     embedding_ = *std::move(server);
     channel_ = embedding_->InProcessChannel();

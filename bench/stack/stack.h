@@ -18,6 +18,7 @@ struct StackOptions {
   bool fifo = false;  // the rival (fifo_service.h) in place of the embedding service
   uint16_t port = 0;  // of the gateway; 0: any free one
   size_t queue_limit = 256;
+  std::string redis;  // host or socket of a shared cache, which is then the only one; empty: none
   std::chrono::milliseconds request_timeout{10'000};
 };
 

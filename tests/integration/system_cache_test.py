@@ -382,34 +382,29 @@ class Nginx:
 
 
 class WrittenFiles:
-    """Names and contents of files that come into being below a folder while they still exist."""
+    """What stands in files below a folder, and in those that a process holds open, deleted ones too."""
 
     def __init__(self, folder):
-        self.folder, self.seen = folder, []
+        self.folder, self.pids, self.seen = folder, [], []
 
     def look(self):
-        for root, _, files in os.walk(self.folder):
-            for name in files:
-                try:
-                    content = (Path(root) / name).read_bytes()
-                except OSError:
-                    continue
-                self.seen.append((name, content))
+        paths = [Path(root) / name for root, _, names in os.walk(self.folder) for name in names]
+        for pid in self.pids:
+            paths += [fd for fd in Path(f"/proc/{pid}/fd").iterdir() if self.is_of_interest(fd)]
+        for path in paths:
+            try:
+                name = os.readlink(path) if path.is_symlink() else path.name
+                self.seen.append((name, path.read_bytes()))
+            except OSError:
+                continue  # gone meanwhile
         return self.seen
 
-
-def open_files(pids):
-    """Also those that are deleted already: what a process holds open and is a file."""
-    contents = []
-    for pid in pids:
-        for entry in Path(f"/proc/{pid}/fd").iterdir():
-            try:
-                target = os.readlink(entry)
-                if entry.is_file() and (target.startswith("/tmp") or "(deleted)" in target):
-                    contents.append((target, entry.read_bytes()))
-            except OSError:
-                continue
-    return contents
+    def is_of_interest(self, fd):
+        try:
+            target = os.readlink(fd)
+            return fd.is_file() and (target.endswith("(deleted)") or target.startswith(str(self.folder)))
+        except OSError:
+            return False
 
 
 class Privacy(unittest.TestCase):
@@ -436,6 +431,7 @@ class Privacy(unittest.TestCase):
             doors.append(nginx.host)
         images = [FACE, nuance(FACE, 3), PHOTO, jpeg_of(200)]
         written = WrittenFiles(self.folder.name)
+        written.pids = [p.child.pid for p in processes] + ([nginx.child.pid] if nginx else [])
         outcomes = set()
         for door, host in enumerate(doors):
             for number, image in enumerate(images):
@@ -446,12 +442,13 @@ class Privacy(unittest.TestCase):
         request(system.host, "POST", "/v1/predict", FACE[:900], Content_Type="image/jpeg", X_Session_Id=self.SESSION)
         eventually(lambda: any(b"}n" in key for key in self.redis.keys()), True)
         dump = self.redis.dump()
-        held = open_files([p.child.pid for p in processes] + ([nginx.child.pid] if nginx else []))
+        written.look()
+        written.pids = []
         if nginx:
             nginx.stop()
         system.stop()
         service.stop()
-        files = written.look() + held
+        files = written.look()
 
         self.assertTrue(any(name == "log" and content for name, content in files))
         self.assertTrue(self.finds(FACE, [b"before" + FACE[1000:1100] + b"after"]), "the scan itself works")
@@ -475,6 +472,7 @@ class Privacy(unittest.TestCase):
         nginx = Nginx(self.folder.name, system.host, buffering="on")
         self.addCleanup(nginx.stop)
         written, image = WrittenFiles(self.folder.name), jpeg_of(200)
+        written.pids = [nginx.child.pid]
         self.upload_slowly(nginx.host, image, written)
         self.assertTrue(any(self.finds(image, [content]) for _, content in written.seen))
 

@@ -210,6 +210,10 @@ TEST_CASE("an HTTP answer is a prediction, or says why not") {
   CHECK(good.verdict == Verdict::kPrediction);
   CHECK(good.reason.empty());
   CHECK(good.next_frame_after == milliseconds(250));
+  CHECK(good.cached == Cached::kNo);
+  CHECK(AnswerOfHttp(200, R"({"cached":true,"cache":"exact"})").cached == Cached::kExact);
+  CHECK(AnswerOfHttp(200, R"({"cached":true,"cache":"near"})").cached == Cached::kNear);
+  CHECK(AnswerOfHttp(200, R"({"cached":false,"cache":"miss"})").cached == Cached::kNo);
   const Answer full = AnswerOfHttp(429, R"({"status":429,"reason":"QUEUE_FULL"})");
   CHECK(full.verdict == Verdict::kRefused);
   CHECK(full.reason == "QUEUE_FULL");
