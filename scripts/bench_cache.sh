@@ -94,6 +94,8 @@ pair() {
 scenario_latency() {
   start_serve latency_serve
   pair process 1 5
+  stop_all
+  start_serve latency_miss --cache-similarity-threshold=1
   load miss --sessions 50 --phase "seconds=$(full 3 10)"
   stop_all
   start_redis

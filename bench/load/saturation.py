@@ -51,7 +51,8 @@ class System:
         self.log = tempfile.NamedTemporaryFile("w+", suffix=".log")
         self.process = subprocess.Popen(
             [f"{binary}/emotion", "serve", f"--models-dir={models}", "--api-port=0", "--embedding-listen=127.0.0.1:0",
-             "--classifier-listen=127.0.0.1:0", f"--batch-size={batch}", f"--precision={precision}"],
+             "--classifier-listen=127.0.0.1:0", f"--batch-size={batch}", f"--precision={precision}",
+             "--cache-similarity-threshold=1"],  # a session's frames resemble each other
             stdout=subprocess.PIPE, stderr=self.log, text=True)
         self.address = None
         for line in self.process.stdout:

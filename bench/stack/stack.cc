@@ -58,6 +58,7 @@ class Stack::Impl {
   absl::Status StartEmbedding() {
     std::promise<absl::Status> loaded;
     embedding::EmbeddingOptions settings{.batch_size = options_.batch,
+                                         .cache_similarity_threshold = 1,
                                          .queue_limit = options_.queue_limit,
                                          .default_timeout = options_.request_timeout};
     if (!options_.redis.empty()) {

@@ -1,5 +1,6 @@
 // The whole system in one process over an encoder of any speed, on ports that are free: what
-// `emotion serve` is, but for the model.
+// `emotion serve` is, but for the model. Without near matching: a session's frames resemble each
+// other, and it is the encoder that is to be loaded.
 #pragma once
 
 #include <chrono>
