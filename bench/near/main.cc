@@ -59,14 +59,13 @@ absl::Status RecordAll(std::vector<Recording>& recordings, size_t count,
 absl::Status Evaluate(const Flags& flags, const SittingOptions& frames, size_t sittings,
                       std::string_view name, const Photo& photo, Teller& teller) {
   const std::vector<NearRule> rules = RulesToCompare();
-  Occasion occasion{.name = std::string(name), .calm = {}, .restless = {}, .photo = {}};
+  Occasion occasion{.name = std::string(name), .drawn = {}, .calm = sittings, .photo = {}};
   for (const Temper temper : {Temper::kCalm, Temper::kRestless}) {
     SittingOptions options = frames;
     options.temper = temper;
-    auto& recordings = temper == Temper::kCalm ? occasion.calm : occasion.restless;
     // Other people sit restlessly than calmly.
     const uint64_t first = flags.seed + (temper == Temper::kCalm ? 0 : sittings);
-    absl::Status status = RecordAll(recordings, sittings, [&](size_t i) {
+    absl::Status status = RecordAll(occasion.drawn, sittings, [&](size_t i) {
       return RecordSitting(DrawSitting(first + i, options), rules, teller);
     });
     if (!status.ok()) return status;

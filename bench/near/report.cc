@@ -72,9 +72,11 @@ std::string Memory(const Evaluation& all) {
 
 std::string Parts(const Occasion& occasion, std::span<const NearRule> rules) {
   std::string text = Head("at 0.95");
-  for (const auto& [name, recordings] : {std::pair("calm heads", std::span(occasion.calm)),
-                                         std::pair("restless heads", std::span(occasion.restless)),
-                                         std::pair("the photo", std::span(occasion.photo))}) {
+  const std::span<const Recording> drawn(occasion.drawn);
+  for (const auto& [name, recordings] :
+       {std::pair("calm heads", drawn.first(occasion.calm)),
+        std::pair("restless heads", drawn.subspan(occasion.calm)),
+        std::pair("the photo", std::span<const Recording>(occasion.photo))}) {
     text += Row(name, Evaluation(rules, recordings).Near(kOurs, OurPolicy()));
   }
   return text + "\n";
@@ -94,16 +96,14 @@ std::string Events(const Evaluation& all) {
 }  // namespace
 
 std::string ReportOn(const Occasion& occasion, std::span<const NearRule> rules) {
-  std::vector<Recording> drawn = occasion.calm;
-  drawn.insert(drawn.end(), occasion.restless.begin(), occasion.restless.end());
-  const Evaluation all(rules, drawn);
+  const Evaluation all(rules, occasion.drawn);
   const auto floor = [&](std::span<const Recording> recordings) {
     return Percent(Evaluation(rules, recordings).NoiseFlips());
   };
   return fmt::format(
              "### {}\n\nFloor: of one moment photographed twice, {} of the labels differ (the "
              "photo: {}).\n\n",
-             occasion.name, floor(drawn), floor(occasion.photo)) +
+             occasion.name, floor(occasion.drawn), floor(occasion.photo)) +
          Rivals(all, rules) + Curve(all) + Parts(occasion, rules) + Events(all) + Memory(all);
 }
 

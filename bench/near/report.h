@@ -9,9 +9,9 @@ namespace emotion::bench {
 
 // What was recorded at one frame rate.
 struct Occasion {
-  std::string name;  // such as "one frame per 2 s"
-  std::vector<Recording> calm;
-  std::vector<Recording> restless;
+  std::string name;              // such as "one frame per 2 s"
+  std::vector<Recording> drawn;  // of calm heads, then of restless ones
+  size_t calm = 0;               // so many
   std::vector<Recording> photo;
 };
 

@@ -58,8 +58,14 @@ Cells BlurRowsAndTranspose(const Cells& cells) {
     float sum = 0;
     int count = 0;
     for (int column = -kRadius; column < kSide; ++column) {
-      if (column + kRadius < kSide) sum += cells[At(row, column + kRadius)], ++count;
-      if (column - kRadius > 0) sum -= cells[At(row, column - kRadius - 1)], --count;
+      if (column + kRadius < kSide) {
+        sum += cells[At(row, column + kRadius)];
+        ++count;
+      }
+      if (column - kRadius > 0) {
+        sum -= cells[At(row, column - kRadius - 1)];
+        --count;
+      }
       if (column >= 0) blurred[At(column, row)] = sum / static_cast<float>(count);
     }
   }
