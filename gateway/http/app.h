@@ -34,9 +34,9 @@ class HttpApp {
 
   // The handshake of an admitted WebSocket is done: who takes its messages. On the socket's strand.
   // Never called by a server whose Admit lets none through.
-  virtual std::shared_ptr<WebSocketHandler> OpenWebSocket(const Request& request,
-                                                          std::weak_ptr<WebSocket> socket) {
-    (void)request, (void)socket;
+  virtual std::shared_ptr<WebSocketHandler> OpenWebSocket(
+      const Request& /*request*/,
+      std::weak_ptr<WebSocket> /*socket*/) {  // NOLINT(performance-unnecessary-value-param): kept
     return nullptr;
   }
 
