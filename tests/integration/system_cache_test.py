@@ -251,7 +251,7 @@ class OneProcess(unittest.TestCase):
         self.assertEqual(batch("class"), ["exact"] * 3)
 
     def test_health_and_the_model_card_say_how_it_caches(self):
-        self.assertEqual(health(self.host)["components"]["shared_cache"]["status"], "off")
+        eventually(lambda: health(self.host)["components"]["shared_cache"]["status"], "off")  # once it is connected
         card = json.loads(request(self.host, "GET", "/v1/model")[1])
         self.assertRegex(card["encoder"]["near_rule"], r"^near-\d+$")
 
