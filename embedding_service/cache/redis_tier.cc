@@ -4,6 +4,8 @@
 #include <string_view>
 #include <utility>
 
+#include "embedding_service/cache/redis_script.h"
+
 namespace emotion::embedding {
 namespace {
 
@@ -67,9 +69,7 @@ RedisTier::RedisTier(Options options, const SharedSeal& seal, RedisClient& clien
       seal_(seal),
       client_(client),
       metrics_(metrics),
-      descriptors_(options_.cache_secret),
-      store_(kStore),
-      forget_(kForget) {}
+      descriptors_(options_.cache_secret) {}
 
 void RedisTier::Lookup(const ContentKey& key, const NearLane& lane,
                        std::function<void(Finding)> done) {
@@ -198,7 +198,8 @@ void RedisTier::StoreOfSession(const CacheStore& store, std::string value, milli
     arguments.push_back(Milliseconds(near_life));
     arguments.push_back(std::to_string(kNearCandidates));
   }
-  store_.Run(client_, std::move(keys), std::move(arguments),
+  static const RedisScript script(kStore);
+  script.Run(client_, std::move(keys), std::move(arguments),
              [this](const absl::StatusOr<RedisReply>& reply) {
                const bool refused =
                    reply.ok() && reply->kind == RedisReply::Kind::kInteger && reply->integer == 0;
@@ -208,7 +209,8 @@ void RedisTier::StoreOfSession(const CacheStore& store, std::string value, milli
 
 void RedisTier::Forget(const SessionKey& session, int64_t deleted_at_us,
                        std::function<void(absl::Status)> done) {
-  forget_.Run(
+  static const RedisScript script(kForget);
+  script.Run(
       client_, {Name('d', session), Name('s', session)},
       {std::to_string(deleted_at_us), Milliseconds(options_.ttl), std::to_string(kKeysPerStep)},
       [this, session, deleted_at_us, done = std::move(done)](absl::StatusOr<RedisReply> reply) {

@@ -26,7 +26,6 @@
 #include "common/redis/redis_client.h"
 #include "embedding_service/cache/embedding_cache.h"
 #include "embedding_service/cache/near_index.h"
-#include "embedding_service/cache/redis_script.h"
 #include "embedding_service/cache/shared_near.h"
 #include "embedding_service/cache/shared_seal.h"
 
@@ -85,8 +84,6 @@ class RedisTier {
   RedisClient& client_;
   Metrics& metrics_;
   const DescriptorSeal descriptors_;
-  const RedisScript store_;
-  const RedisScript forget_;
   CodecIdentity identity_;
 };
 

@@ -1,5 +1,6 @@
 // Whole embedding services on one real Redis: what they share, and what its faults do to them.
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <thread>
 
@@ -185,6 +186,12 @@ class Load {
  public:
   explicit Load(Server& server) : server_(server) {
     for (uint32_t t = 0; t < 3; ++t) {
+      for (uint32_t i = 0; i < 40; ++i) {  // here, since Catch is for one thread
+        images_[t].push_back(MakePng(1000 * t + i));
+        expected_[t].push_back(Expected(images_[t].back()));
+      }
+    }
+    for (uint32_t t = 0; t < 3; ++t) {
       callers_.emplace_back([this, t] { Call(t); });
     }
   }
@@ -216,12 +223,8 @@ class Load {
 
   void Call(uint32_t caller) {
     const std::string session(16, static_cast<char>('a' + caller));
-    std::vector<std::string> images;
-    std::vector<std::string> expected;
-    for (uint32_t i = 0; i < 40; ++i) {
-      images.push_back(MakePng(1000 * caller + i));
-      expected.push_back(Expected(images.back()));
-    }
+    const std::vector<std::string>& images = images_[caller];
+    const std::vector<std::string>& expected = expected_[caller];
     for (uint32_t i = 0; !stopping_; ++i) {
       const uint32_t number = i % 3 == 0 ? i / 3 % 40 : i % 5;
       v1::EmbedRequest request;
@@ -248,6 +251,8 @@ class Load {
   }
 
   Server& server_;
+  std::array<std::vector<std::string>, 3> images_;
+  std::array<std::vector<std::string>, 3> expected_;
   std::atomic<bool> stopping_ = false;
   std::vector<std::thread> callers_;
 };
