@@ -17,7 +17,7 @@ using testing::FaultProxy;
 using testing::MakePlainPng;
 using testing::RedisAdmin;
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if defined(EMOTION_SANITIZED)
 constexpr bool kSlowMachine = true;
 #else
 constexpr bool kSlowMachine = false;
