@@ -20,6 +20,7 @@ import tempfile
 import time
 import urllib.request
 
+WARM = 12  # seconds: longer than the queue is at its fullest, so that what is to be hit is stored
 IMAGE = "tests/data/images/astronaut_face.jpg"
 
 
@@ -75,7 +76,7 @@ class System:
         end = time.monotonic() + seconds
         last = self.encoded()
         while time.monotonic() < end:
-            time.sleep(0.02)
+            time.sleep(0.2)  # more often, and asking would cost what is measured
             now = self.encoded()
             if now != last:
                 changes.append((time.monotonic(), *now))
@@ -87,7 +88,7 @@ class System:
         out = tempfile.NamedTemporaryFile(suffix=".json")
         process = subprocess.Popen(
             [f"{BIN}/emotion-bench-load", "--target", self.address, "--image", IMAGE, "--json", out.name,
-             "--phase", "name=first,seconds=3", "--phase", f"name=then,seconds={seconds}", "--linger-ms", "6000",
+             "--phase", f"name=first,seconds={WARM}", "--phase", f"name=then,seconds={seconds}", "--linger-ms", "6000",
              *arguments], stdout=subprocess.DEVNULL)
         return process, out
 
@@ -103,7 +104,7 @@ def surge(system, faces_per_second, seconds, hits):
     if hits:  # one session that sends the same frame again and again, at the same times in every round
         loads.append(system.load(seconds, "--sessions", "5", "--fps", "10", "--repeat-share", "1", "--deadline-ms",
                                  "10000", "--seed", "7"))
-    time.sleep(3)
+    time.sleep(WARM)
     rate, frames = system.rate(seconds)
     for process, _ in loads:
         process.wait()
