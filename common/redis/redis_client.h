@@ -75,10 +75,11 @@ class RedisClient {
 
   // Answers with one reply per command, in order; replies may be errors that concern this command
   // only (WRONGTYPE, NOSCRIPT, ERR; their Kind is the caller's to check). Else
-  //   DEADLINE_EXCEEDED   the server did not answer in time; what was sent may yet be done by it
-  //   UNAVAILABLE         not connected, breaker open, connection lost, a failure of the server,
-  //   stopped RESOURCE_EXHAUSTED  `max_waiting` calls wait DATA_LOSS           the server's bytes
-  //   are no protocol, too much, or out of step
+  //   DEADLINE_EXCEEDED: the server did not answer in time; what was sent may yet be done by it,
+  //   UNAVAILABLE: not connected, breaker open, connection lost, a failure of the server, stopped,
+  //   RESOURCE_EXHAUSTED: `max_waiting` calls wait,
+  //   DATA_LOSS: the server's bytes are no protocol, too much, or out of step.
+  //
   // `done` must be quick, must not throw, must not call Stop(), and must not need a lock that the
   // caller of Run() holds. Any thread. No commands: answered with no replies, at once.
   void Run(std::vector<RedisCommand> commands, Done done);

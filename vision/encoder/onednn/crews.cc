@@ -5,6 +5,7 @@
 #include <new>
 #include <utility>
 
+#include "common/sync/long_slice.h"
 #include "common/sync/mutex.h"
 
 namespace emotion::vision {
@@ -23,6 +24,7 @@ class Crews::Crew {
       if (!plan.ok()) return plan.status();
       plan_ = *std::move(plan);
     }
+    TakeLongSlices();  // before the team is started: what answers from a cache must not wait for us
     const auto tokens = pass_.Run(plan_, images, threads);
     if (!tokens.ok()) return tokens.status();
     return Pool(*tokens);
