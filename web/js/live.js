@@ -80,13 +80,13 @@ export class LiveLoop {
     if (video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) return;
     const { frame, boxes } = await detector.detect(await createImageBitmap(video));
     try {
-      if (this.stopped) return;
+      if (this.stopped || document.hidden) return; // it may have been hidden meanwhile
       const seen = this.tracker.update(boxes);
       const scored = chooseFaces(seen.filter(isSteady), { everyone, chosenId: this.chosenId });
       if (!everyone && scored.length) this.chosenId = scored[0].id;
       events.onLook({ frame, seen, scored });
       const free = scored.filter((track) => client.free(track.id));
-      if (!free.length || !pace.due(now) || document.hidden) return;
+      if (!free.length || !pace.due(now)) return;
       pace.sent(now);
       await Promise.all(free.map((track) => this.#send(frame, track, now)));
     } finally {
