@@ -158,24 +158,32 @@ void FramePipeline::LookedUp(const FramePtr& frame, CacheFinding found) {
     if (value) Extract(frame->ticket);
   }
   if (value) {
-    Answer(*frame, {.embedding = value,
-                    .quality_warnings = value->quality_warnings,
-                    .outcome = Outcome::kExact});
+    AnswerExact(*frame, value);
   } else {
     Miss(frame);
   }
 }
 
+void FramePipeline::AnswerExact(Frame& frame, std::shared_ptr<const CachedEmbedding> value) {
+  const uint32_t warnings = value->quality_warnings;
+  Answer(frame,
+         {.embedding = std::move(value), .quality_warnings = warnings, .outcome = Outcome::kExact});
+}
+
 void FramePipeline::Miss(const FramePtr& frame) {
   absl::Status refused;
   FlightPtr evicted;
+  std::shared_ptr<const CachedEmbedding> landed;
   {
     const MutexLock lock(mutex_);
     if (!frames_.contains(frame->ticket)) return;  // cancelled, or its deadline passed
     if (Join(*frame)) return;
-    refused = Launch(*frame, &evicted);
-    if (!refused.ok()) Extract(frame->ticket);
+    // A flight stores before it ends: one that ended since the lookup is not flown again.
+    if (Looks(frame->request.cache)) landed = cache_.Peek(frame->key);
+    if (!landed) refused = Launch(*frame, &evicted);
+    if (landed || !refused.ok()) Extract(frame->ticket);
   }
+  if (landed) AnswerExact(*frame, std::move(landed));
   if (evicted) Land(evicted, {.status = Evicted(runner_->Load().wait)});
   if (!refused.ok()) Refuse(*frame, refused);
 }

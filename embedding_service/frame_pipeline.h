@@ -132,6 +132,7 @@ class FramePipeline {
   void Withdraw(Ticket ticket, const absl::Status& status);
   FramePtr Extract(Ticket ticket) REQUIRES_LOCK(mutex_);
   void Answer(Frame& frame, FrameResult result);
+  void AnswerExact(Frame& frame, std::shared_ptr<const CachedEmbedding> value);
   void Refuse(Frame& frame, const absl::Status& status);
   void BeginAsking();
   void EndAsking();

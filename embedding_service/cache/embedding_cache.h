@@ -67,6 +67,10 @@ class EmbeddingCache {
   // Asks for the very image.
   virtual void Lookup(CacheQuestion question, Found found) = 0;
 
+  // What this process holds of the key, at once; null also where a tier elsewhere has it. Counts
+  // nothing: for whoever asked before and waited since. Takes locks of its own only.
+  virtual std::shared_ptr<const CachedEmbedding> Peek(const ContentKey& key) = 0;
+
   // Asks for the most alike of the lane's encoded frames. REQUIRES: a lane.
   virtual void LookupNear(NearQuestion question, FoundNear found) = 0;
 

@@ -47,14 +47,14 @@ class LocalCache final : public EmbeddingCache {
   ~LocalCache() override;
 
   void Lookup(CacheQuestion question, Found found) override;
+  std::shared_ptr<const CachedEmbedding> Peek(const ContentKey& key) override;
   // Of the frames that are near enough the most alike whose embedding is still there.
   void LookupNear(NearQuestion question, FoundNear found) override;
   void Store(CacheStore store) override;
   void Forget(const SessionKey& session, int64_t deleted_at_us, Forgotten forgotten) override;
 
-  // For a tier behind this one. Peek finds like Lookup and counts nothing; MayServe says whether
-  // what a frame brought may still be stored and shown: its session was not deleted since.
-  std::shared_ptr<const CachedEmbedding> Peek(const ContentKey& key);
+  // For a tier behind this one: whether what a frame brought may still be stored and shown; its
+  // session was not deleted since.
   bool MayServe(const SessionKey& session, int64_t accepted_at_us) const {
     return deletions_.MayStore(session, accepted_at_us);
   }

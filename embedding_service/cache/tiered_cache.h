@@ -41,6 +41,9 @@ class TieredCache final : public EmbeddingCache {
   void ServeModel(const CodecIdentity& identity);
 
   void Lookup(CacheQuestion question, Found found) override;
+  std::shared_ptr<const CachedEmbedding> Peek(const ContentKey& key) override {
+    return local_.Peek(seal_.KeyOf(key));
+  }
   void LookupNear(NearQuestion question, FoundNear found) override;
   void Store(CacheStore store) override;
   // UNAVAILABLE: gone here, but Redis has not heard of it.

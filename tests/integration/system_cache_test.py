@@ -279,12 +279,19 @@ class Shared(unittest.TestCase):
             eventually(lambda h=host: health(h)["components"]["shared_cache"]["status"], "up")
 
     def test_what_one_encoded_the_other_finds_exactly_and_nearly(self):
-        first = predict(self.a, FACE, "shared")
-        self.assertEqual(first["cache"], "miss")
-        exact = predict(self.b, FACE, "shared")
-        self.assertEqual((exact["cache"], exact["predictions"]), ("exact", first["predictions"]))
-        near = predict(self.b, nuance(FACE, 3), "shared")
-        self.assertEqual((near["cache"], near["predictions"]), ("near", first["predictions"]))
+        # On a starved machine Redis may miss its 20 ms, which costs a hit: once more, as another session.
+        for attempt in range(5):
+            session = f"shared{attempt}"
+            first = predict(self.a, FACE, session)
+            self.assertEqual(first["cache"], "miss")
+            exact = predict(self.b, FACE, session)
+            near = predict(self.b, nuance(FACE, 3), session)
+            if (exact["cache"], near["cache"]) == ("exact", "near"):
+                break
+        else:
+            self.fail("what one encoded the other did not find")
+        self.assertEqual(exact["predictions"], first["predictions"])
+        self.assertEqual(near["predictions"], first["predictions"])
         self.assertTrue(0.95 <= near["similarity"] <= 1)
         self.assertEqual(predict(self.b, nuance(FACE, 3), "another")["cache"], "miss")
 

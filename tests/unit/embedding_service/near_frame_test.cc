@@ -25,6 +25,10 @@ class SlowCache final : public EmbeddingCache {
     auto value = Find(question.key);
     Later(hold_lookups_, [found = std::move(found), value] { found({.exact = value}); });
   }
+  std::shared_ptr<const CachedEmbedding> Peek(const ContentKey& key) override {
+    const MutexLock lock(mutex_);
+    return Find(key);
+  }
   void LookupNear(NearQuestion question, FoundNear found) override {
     const MutexLock lock(mutex_);
     ++near_questions_;
