@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # What the way through gateway and services costs a saturated encoder, and what cached answers then cost: the whole
 # system beside the bare encoder, in turns, in one run. Arguments go to bench/load/saturation.py (--rounds, --seconds,
-# --batch, --precision). BENCH_MODELS: a MODELS_DIR
-# with an encoder of real size.
+# --batch, --precision). BENCH_MODELS: a MODELS_DIR with an
+# encoder of real size.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
