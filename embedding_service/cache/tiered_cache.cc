@@ -58,12 +58,11 @@ void TieredCache::Lookup(CacheQuestion question, Found found) {
                  });
 }
 
-// What Redis brought becomes ours, unless it is of a session that was deleted. Else what was stored
-// here while Redis was asked: an identical frame may have ended its flight meanwhile.
+// What Redis brought becomes ours, unless it is of a session that was deleted.
 std::shared_ptr<const CachedEmbedding> TieredCache::Accept(
     const ContentKey& key, std::optional<OwnedEmbedding> embedding) {
   if (!embedding || !local_.MayServe(embedding->session, embedding->accepted_at_us)) {
-    return local_.Peek(key);
+    return nullptr;
   }
   local_.Store({.key = key,
                 .session = std::move(embedding->session),

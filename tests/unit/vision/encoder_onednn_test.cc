@@ -7,6 +7,7 @@
 #include <catch2/catch.hpp>
 
 #include "common/error/error.h"
+#include "tests/unit/vision/plain_numbers.h"
 #include "tests/unit/vision/tiny_model.h"
 #include "vision/encoder/factory/create_encoder.h"
 #include "vision/encoder/onednn/kernels.h"
@@ -19,21 +20,6 @@ namespace emotion::vision {
 namespace {
 
 using Catch::Matchers::Contains;
-
-std::vector<float> Random(size_t count, unsigned seed, float spread = 1) {
-  std::mt19937 generator(seed);
-  std::normal_distribution<float> normal(0, spread);
-  std::vector<float> values(count);
-  for (float& value : values) value = normal(generator);
-  return values;
-}
-
-float FromBf16(uint16_t stored) {
-  const uint32_t bits = uint32_t{stored} << 16;
-  float value = 0;
-  std::memcpy(&value, &bits, sizeof value);
-  return value;
-}
 
 // Nearest, ties to even, by trying both neighbours.
 uint16_t NearestBf16(float value) {

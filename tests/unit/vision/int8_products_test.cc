@@ -1,0 +1,232 @@
+// Weights as bytes, products in bytes and in emulated bf16, against exact arithmetic.
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <vector>
+
+#include <catch2/catch.hpp>
+
+#include "tests/unit/vision/plain_int8.h"
+#include "tests/unit/vision/tiny_model.h"
+#include "vision/encoder/onednn/kernels.h"
+#include "vision/encoder/onednn/packed_linear.h"
+#include "vision/encoder/onednn/products.h"
+#include "vision/encoder/onednn/quantised_weights.h"
+
+namespace emotion::vision {
+
+TEST_CASE("weights become bytes to half a step, and no pair of them can saturate 16 bits") {
+  const size_t rows = 6;
+  for (const size_t width : {1UL, 2UL, 31UL, 100UL, 1280UL}) {
+    auto weight = Random(rows * width, 11);
+    for (size_t i = 0; i < width; ++i) {
+      weight[i] = 1;                            // all at the end
+      weight[width + i] = i % 2 == 0 ? 1 : -1;  // opposite neighbours
+      weight[2 * width + i] = i == 0 ? -50 : weight[2 * width + i];
+      weight[3 * width + i] = 0;
+      weight[4 * width + i] = i + 1 == width ? kNan : 1;
+    }
+    for (const ByteProducts products : {ByteProducts::kExact, ByteProducts::kSaturatingPairs}) {
+      const auto found =
+          QuantiseWeights(weight.data(), rows, static_cast<int64_t>(width), 1, products);
+      for (size_t row = 0; row < rows; ++row) {
+        INFO("width " << width << ", row " << row);
+        const auto* bytes = found.bytes.as<int8_t>() + row * width;
+        const float scale = found.scales[row];
+        int sum = 0;
+        int largest = 0;
+        for (size_t i = 0; i < width; ++i) {
+          sum += bytes[i];
+          largest = std::max(largest, std::abs(int{bytes[i]}));
+          if (row != 4) {
+            CHECK(std::abs(bytes[i] * double{scale} - weight[row * width + i]) <= 0.501 * scale);
+          }
+          if (products == ByteProducts::kExact || i % 2 == 1 || i + 1 == width) continue;
+          const int a = bytes[i];
+          const int b = bytes[i + 1];
+          CHECK(std::max(a, 0) + std::max(b, 0) <= 128);
+          CHECK(std::min(a, 0) + std::min(b, 0) >= -128);
+        }
+        CHECK(found.offsets[row] == 128 * sum);
+        CHECK(std::isnan(scale) == (row == 4));
+        if (row == 3) CHECK(scale == 0);
+        if (row == 3 || row == 4) continue;
+        CHECK(largest <= 127);
+        CHECK(largest >= (products == ByteProducts::kExact ? 127 : 63));
+      }
+    }
+  }
+}
+
+TEST_CASE("every instruction set rounds weights alike") {
+  const auto w = Random(1283, 12);
+  for (const Kernels* kernels : UsableKernels()) {
+    for (const bool pairs : {false, true}) {
+      const Kernels& portable = *UsableKernels().back();
+      CHECK(kernels->weight_range(w.data(), 1283, pairs) ==
+            portable.weight_range(w.data(), 1283, pairs));
+    }
+    double range = 0;
+    for (size_t i = 0; i + 1 < w.size(); i += 2) {
+      range = std::max(range, double{std::max(w[i], 0.0F)} + std::max(w[i + 1], 0.0F));
+      range = std::max(range, -(double{std::min(w[i], 0.0F)} + std::min(w[i + 1], 0.0F)));
+    }
+    range = std::max(range, std::abs(double{w.back()}));
+    CHECK(kernels->weight_range(w.data(), 1283, true) == Approx(range).epsilon(1e-6));
+    auto turned = w;
+    kernels->turn_blocks(turned.data(), 1280, 128);
+    const auto plain = PlainTurn({w.begin(), w.begin() + 1280}, 128);
+    for (size_t i = 0; i < plain.size(); ++i) {
+      CHECK(turned[i] / std::sqrt(128.0) == Approx(plain[i]).margin(1e-5));
+    }
+  }
+}
+
+TEST_CASE("a product of bytes is exact integer arithmetic up to the bound of saturation") {
+  for (const auto& [in, outputs] : std::vector<std::pair<int64_t, int64_t>>{
+           {1, 1}, {2, 8}, {37, 50}, {96, 48}, {1280, 3840}, {3456, 1280}, {5120, 64}}) {
+    const auto width = static_cast<size_t>(in);
+    auto weight = Random(static_cast<size_t>(outputs) * width, 13);
+    for (size_t i = 0; i < width; ++i) {
+      weight[i] = 3;  // every pair sums to the bound
+      if (outputs < 8) continue;
+      weight[width + i] = -3;
+      weight[2 * width + i] = i % 2 == 0 ? 3 : 0.01F;  // one of a pair takes all of it
+      weight[3 * width + i] = i % 4 < 2 ? 3 : -3;      // pairs against pairs
+      weight[4 * width + i] = i % 3 == 0 ? -3 : 0;
+    }
+    const auto bias = Random(static_cast<size_t>(outputs), 14);
+    const auto linear = PackedLinear::Pack({.in = in, .out = outputs, .element = Element::kInt8},
+                                           weight.data(), bias.data());
+    REQUIRE(linear.ok());
+    const auto bytes = QuantiseWeights(weight.data(), outputs, in, 1, ByteProductsHere());
+    Products products;
+    for (const int64_t rows : {1, 5, 64}) {
+      std::mt19937 generator(15);
+      std::vector<uint8_t> x(static_cast<size_t>(rows) * width);
+      for (uint8_t& value : x) value = static_cast<uint8_t>(1 + generator() % 255);
+      std::fill_n(x.begin(), width, uint8_t{255});
+      if (rows > 1) std::fill_n(x.begin() + in, width, uint8_t{1});
+      const auto scales = Random(static_cast<size_t>(rows), 16, 0.01F);
+      for (const int threads : {1, 2}) {
+        std::vector<float> y(static_cast<size_t>(rows * outputs), kNan);
+        REQUIRE(products.Run(*linear, rows, threads, {x.data(), scales.data()}, y.data()).ok());
+        size_t wrong = 0;
+        for (size_t i = 0; i < y.size(); ++i) {
+          const size_t row = i / static_cast<size_t>(outputs);
+          const size_t o = i % static_cast<size_t>(outputs);
+          int64_t sum = 0;
+          for (size_t k = 0; k < width; ++k) {
+            sum += int64_t{x[row * width + k] - 128} * bytes.bytes.as<int8_t>()[o * width + k];
+          }
+          const double step = double{scales[row]} * bytes.scales[o];
+          const double expected = static_cast<double>(sum) * step + bias[o];
+          // oneDNN's convolution passes its sums through fp32, which holds integers up to 2^24;
+          // a pair that saturates would be off by hundreds.
+          const double total = std::abs(static_cast<double>(sum) + bytes.offsets[o]);
+          const double allowed = (total > 0x1p24 ? total * 0x1p-24 : 0) * std::abs(step) +
+                                 3e-7 * (std::abs(expected) + std::abs(bias[o]));
+          wrong += std::abs(y[i] - expected) <= allowed ? 0 : 1;
+        }
+        INFO(in << " -> " << outputs << ", " << rows << " rows, " << threads << " threads");
+        CHECK(wrong == 0);
+      }
+    }
+  }
+}
+
+TEST_CASE("quantised rows times quantised weights are near the product, with every epilogue") {
+  for (const auto& [in, outputs, block] : std::vector<std::tuple<int64_t, int64_t, int64_t>>{
+           {96, 40, 1}, {96, 40, 32}, {512, 96, 128}}) {
+    auto weight = Random(static_cast<size_t>(in * outputs), 17, 0.1F);
+    for (size_t i = 0; i < weight.size(); i += 251) weight[i] *= 8;
+    const auto bias = Random(static_cast<size_t>(outputs), 18);
+    constexpr int64_t kRows = 9;
+    auto x = Random(static_cast<size_t>(kRows * in), 19);
+    for (size_t i = 0; i < x.size(); i += 101) x[i] *= 8;
+    const auto other = Random(static_cast<size_t>(kRows * outputs), 20);
+    const Bytes bytes = Quantised(*UsableKernels().front(), x.data(), Element::kF32, kRows,
+                                  static_cast<size_t>(in), static_cast<size_t>(block));
+    for (const Epilogue epilogue : kEpilogues) {
+      const auto linear = PackedLinear::Pack({.in = in,
+                                              .out = outputs,
+                                              .element = Element::kInt8,
+                                              .epilogue = epilogue,
+                                              .block = block},
+                                             weight.data(), bias.data());
+      REQUIRE(linear.ok());
+      std::vector<float> y = other;
+      Products products;
+      REQUIRE(products
+                  .Run(*linear, kRows, 1, {bytes.bytes.data(), bytes.scales.data()}, y.data(),
+                       other.data())
+                  .ok());
+      std::vector<float> expected;
+      for (int64_t i = 0; i < kRows * outputs; ++i) {
+        double z = bias[static_cast<size_t>(i % outputs)];
+        for (int64_t k = 0; k < in; ++k) {
+          z += double{x[static_cast<size_t>(i / outputs * in + k)]} *
+               weight[static_cast<size_t>(i % outputs * in + k)];
+        }
+        const double given = other[static_cast<size_t>(i)];
+        expected.push_back(static_cast<float>(PlainEpilogue(epilogue, z, given, given)));
+      }
+      INFO(in << " in blocks of " << block << ", epilogue " << static_cast<int>(epilogue));
+      CHECK(CosineOf(y, expected) > 0.999);
+    }
+  }
+}
+
+TEST_CASE("bf16 by emulation: exact products of bf16 values, rounded once at the end") {
+  const int64_t in = 100;
+  const int64_t outputs = 30;
+  const int64_t rows = 5;
+  const Kernels& kernels = *UsableKernels().front();
+  const auto weight = Random(static_cast<size_t>(in * outputs), 23, 0.1F);
+  const auto bias = Random(static_cast<size_t>(outputs), 24);
+  const auto rounded = [&](const std::vector<float>& values) {
+    std::vector<uint16_t> stored(values.size());
+    kernels.to_bf16(values.data(), values.size(), stored.data());
+    return stored;
+  };
+  const auto w = rounded(weight);
+  const auto x = rounded(Random(static_cast<size_t>(rows * in), 25));
+  const auto other = rounded(Random(static_cast<size_t>(rows * outputs), 26));
+  for (const Epilogue epilogue : kEpilogues) {
+    for (const Element result : {Element::kF32, Element::kBf16}) {
+      // An fp32 result that is multiplied does not occur: `other` is of the result's element.
+      if (epilogue == Epilogue::kMultiply && result == Element::kF32) continue;
+      const auto linear = PackedLinear::Pack({.in = in,
+                                              .out = outputs,
+                                              .element = Element::kBf16,
+                                              .result = result,
+                                              .epilogue = epilogue,
+                                              .emulate_bf16 = true},
+                                             weight.data(), bias.data());
+      REQUIRE(linear.ok());
+      std::vector<float> wide_y(static_cast<size_t>(rows * outputs), 0.5F);
+      std::vector<uint16_t> half_y(wide_y.size(), 0x3f00);  // 0.5
+      void* const y = result == Element::kF32 ? static_cast<void*>(wide_y.data()) : half_y.data();
+      Products products;
+      REQUIRE(products.Run(*linear, rows, 1, {x.data()}, y, other.data()).ok());
+      for (size_t i = 0; i < wide_y.size(); ++i) {
+        const size_t row = i / static_cast<size_t>(outputs);
+        const size_t o = i % static_cast<size_t>(outputs);
+        double z = bias[o];
+        for (size_t k = 0; k < static_cast<size_t>(in); ++k) {
+          z += double{FromBf16(x[row * static_cast<size_t>(in) + k])} *
+               FromBf16(w[o * static_cast<size_t>(in) + k]);
+        }
+        const double expected = PlainEpilogue(epilogue, z, FromBf16(other[i]), 0.5);
+        INFO("epilogue " << static_cast<int>(epilogue) << ", value " << i);
+        if (result == Element::kF32) {
+          CHECK(wide_y[i] == Approx(expected).margin(1e-5));
+        } else {
+          CHECK(FromBf16(half_y[i]) == Approx(expected).epsilon(1.0 / 255).margin(1e-5));
+        }
+      }
+    }
+  }
+}
+
+}  // namespace emotion::vision
