@@ -124,8 +124,11 @@ struct Metrics::Families {
   Histogram& answer_age =
       Add<Histogram>("emotion_answer_age_seconds", "From accepting a frame to answering it.")
           .Add({}, RequestSeconds());
-  Family<Counter>& lookups = Add<Counter>("emotion_cache_lookups_total", "Cache lookups.");
-  Family<Gauge>& cache_bytes = Add<Gauge>("emotion_cache_bytes", "Bytes held by the cache.");
+  Family<Counter>& lookups = Add<Counter>(
+      "emotion_cache_lookups_total",
+      "Lookups in a tier of the cache; near counts on top of the miss of the same frame.");
+  Family<Gauge>& cache_bytes = Add<Gauge>(
+      "emotion_cache_bytes", "Bytes held by this process' own cache; Redis' are not in it.");
   Gauge& breaker =
       Add<Gauge>("emotion_redis_breaker_open", "1 while Redis is left alone after failures.")
           .Add({});
@@ -228,8 +231,9 @@ void Metrics::CacheLookup(CacheTier tier, LookupOutcome outcome) {
           })
       .Increment();
 }
-void Metrics::SetCacheBytes(CacheTier tier, int64_t bytes) {
-  families_->cache_bytes.Add({{"tier", NameIn(kTierNames, tier)}}).Set(static_cast<double>(bytes));
+void Metrics::SetLocalCacheBytes(int64_t bytes) {
+  families_->cache_bytes.Add({{"tier", NameIn(kTierNames, CacheTier::kLocal)}})
+      .Set(static_cast<double>(bytes));
 }
 void Metrics::SetRedisBreakerOpen(bool open) { families_->breaker.Set(open ? 1 : 0); }
 

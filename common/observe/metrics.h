@@ -64,10 +64,13 @@ class Metrics {
   // emotion_answer_age_seconds: from the acceptance of a frame at the first door to its answer.
   void AnswerAge(std::chrono::nanoseconds age);
 
-  // emotion_cache_lookups_total{tier,outcome}, emotion_cache_bytes{tier},
-  // emotion_redis_breaker_open.
+  // emotion_cache_lookups_total{tier,outcome}. Each frame is looked for exactly, tier by tier, and
+  // a tier that was asked counts one of exact, miss and error. Where a near frame answers after
+  // that, the tier that knew it counts near on top of the misses.
   void CacheLookup(CacheTier tier, LookupOutcome outcome);
-  void SetCacheBytes(CacheTier tier, int64_t bytes);
+  // emotion_cache_bytes{tier="local"}: what this process holds. What Redis holds, Redis knows.
+  void SetLocalCacheBytes(int64_t bytes);
+  // emotion_redis_breaker_open.
   void SetRedisBreakerOpen(bool open);
 
   // emotion_replicas{service,state}: replicas of `service` ("embedding", "classifier") that this

@@ -93,9 +93,7 @@ LruShard& LocalCache::ShardOf(const ContentKey& key) const {
   return *shards_[number % shards_.size()];
 }
 
-void LocalCache::ShowBytes() {
-  metrics_.SetCacheBytes(CacheTier::kLocal, static_cast<int64_t>(bytes()));
-}
+void LocalCache::ShowBytes() { metrics_.SetLocalCacheBytes(static_cast<int64_t>(bytes())); }
 
 size_t LocalCache::bytes() const {
   size_t sum = near_.bytes();

@@ -26,7 +26,7 @@ TEST_CASE("metrics have the documented names, labels and values") {
   metrics.Batch(4);
   metrics.FrameDropped(Reason::kSuperseded);
   metrics.CacheLookup(CacheTier::kRedis, LookupOutcome::kNear);
-  metrics.SetCacheBytes(CacheTier::kLocal, 1024);
+  metrics.SetLocalCacheBytes(1024);
   metrics.SetReplicas("embedding", "ready", 3);
   metrics.AddStreams(2);
   metrics.AddStreams(-1);
