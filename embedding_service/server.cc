@@ -227,6 +227,7 @@ class EmbeddingServer::Impl {
     cache_.ServeModel({.fingerprint = info.fingerprint,
                        .precision = info.precision,
                        .dim = static_cast<size_t>(info.dim)});
+    cache_.AwaitFirstState();  // who is ready says how its cache is; most models take longer
     BatchRunner::Options runner_options = RunnerOptions(options_, model, batch_size, tested);
     BatchRunner::Encoders encoders = std::move(model.on_more_devices);
     encoders.insert(encoders.begin(), std::move(model.encoder));

@@ -1,7 +1,8 @@
 // The embedding service as one object: model, cache, pipeline, gRPC server.
 //
 // Start opens the port at once; the model is loaded on a thread of its own, and until it has passed
-// its self-test health says NOT_SERVING and frames are answered UNAVAILABLE (LOADING). Stopping
+// its self-test health says NOT_SERVING and frames are answered UNAVAILABLE (LOADING). Until its
+// Redis answered or failed to, too, so that who is ready says how its shared cache is. Stopping
 // goes the other way round: BeginDrain (health, streams), Stop (no new work, the accepted is
 // answered).
 #pragma once

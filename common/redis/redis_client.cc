@@ -34,6 +34,12 @@ void RedisClient::Run(std::vector<RedisCommand> commands, Done done) {
 
 bool RedisClient::up() const { return dispatch_->up(); }
 
+bool RedisClient::AwaitFirstAttempt() const {
+  dispatch_->AwaitFirstAttempt(std::chrono::steady_clock::now() + options_.connect_limit +
+                               options_.limit);
+  return up();
+}
+
 void RedisClient::Stop() {
   dispatch_->Stop();
   for (std::jthread& thread : threads_) {

@@ -87,6 +87,10 @@ class RedisClient {
   // Whether calls go to a server: a connection stands and the breaker is closed. Any thread.
   bool up() const;
 
+  // Waits for the end of the first attempt to connect, `connect_limit` and `limit` at most, and
+  // returns up(): for a start that wants to know before it says what it has. Any thread.
+  bool AwaitFirstAttempt() const;
+
   // Answers everything that waits (UNAVAILABLE), and ends the threads, quickly even while the
   // server hangs; later calls are answered so at once. May be repeated.
   void Stop();

@@ -53,9 +53,20 @@ void RedisDispatch::Stop() {
     stopping_ = true;
     unanswered = TakeAllWaiting();
     Update();
+    NoteAttempt();  // there will be none
   }
   stop_.Signal();
   AnswerAll(unanswered, absl::UnavailableError("the Redis client is stopping"));
+}
+
+void RedisDispatch::AwaitFirstAttempt(TimePoint deadline) {
+  MutexLock lock(mutex_);
+  while (!attempted_ && first_attempt_.WaitUntil(mutex_, deadline)) {
+  }
+}
+
+void RedisDispatch::NoteAttempt() {
+  if (!std::exchange(attempted_, true)) first_attempt_.NotifyAll();
 }
 
 absl::Status RedisDispatch::Refusal() const {
@@ -93,6 +104,7 @@ void RedisDispatch::Connected(size_t worker, bool probe) {
     breaker_.Success();
   }
   Update();
+  NoteAttempt();
 }
 
 void RedisDispatch::ConnectFailed(size_t worker, bool probe, const absl::Status& why) {
@@ -108,6 +120,7 @@ void RedisDispatch::ConnectFailed(size_t worker, bool probe, const absl::Status&
       CountFailure(why);
     }
     Update();
+    NoteAttempt();
     if (!up()) unanswered = TakeAllWaiting();
   }
   AnswerAll(unanswered, absl::UnavailableError("Redis is left alone after failures"));

@@ -40,6 +40,8 @@ class RedisDispatch {
   void Submit(RedisCall call) EXCLUDES_LOCK(mutex_);
   void Stop() EXCLUDES_LOCK(mutex_);
   bool up() const { return up_.load(std::memory_order_relaxed); }
+  // Until a worker is connected, or failed to, or Stop().
+  void AwaitFirstAttempt(TimePoint deadline) EXCLUDES_LOCK(mutex_);
 
   // When worker may try to connect: now, or at `at`, unless its wake event comes before.
   struct Attempt {
@@ -78,6 +80,7 @@ class RedisDispatch {
   absl::Status Refusal() const REQUIRES_LOCK(mutex_);
 
   void Update() REQUIRES_LOCK(mutex_);
+  void NoteAttempt() REQUIRES_LOCK(mutex_);
   void WakeOne() REQUIRES_LOCK(mutex_);
   void CountFailure(const absl::Status& why) REQUIRES_LOCK(mutex_);
   double Random() REQUIRES_LOCK(mutex_);
@@ -93,6 +96,8 @@ class RedisDispatch {
   CircuitBreaker breaker_ GUARDED_BY(mutex_);
   bool breaker_shown_open_ GUARDED_BY(mutex_) = false;
   bool stopping_ GUARDED_BY(mutex_) = false;
+  bool attempted_ GUARDED_BY(mutex_) = false;  // to connect, to the end
+  CondVar first_attempt_;
   std::minstd_rand random_ GUARDED_BY(mutex_);
 };
 

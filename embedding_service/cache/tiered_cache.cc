@@ -133,6 +133,10 @@ SharedCacheState TieredCache::shared_state() const {
   return client_->up() ? SharedCacheState::kUp : SharedCacheState::kDown;
 }
 
+void TieredCache::AwaitFirstState() const {
+  if (client_) (void)client_->AwaitFirstAttempt();
+}
+
 void TieredCache::Stop() {
   if (!client_) return;
   retrier_->Stop();

@@ -49,7 +49,11 @@ class TieredCache final : public EmbeddingCache {
   // UNAVAILABLE: gone here, but Redis has not heard of it.
   void Forget(const SessionKey& session, int64_t deleted_at_us, Forgotten forgotten) override;
 
+  // kDown: not reached yet, or lost.
   SharedCacheState shared_state() const;
+  // Waits until Redis was reached or a first attempt failed, within its limit of connecting; not at
+  // all where the cache is not shared.
+  void AwaitFirstState() const;
   bool shares_near() const { return redis_ && redis_->shares_near(); }
   size_t deletions_pending() const { return retrier_ ? retrier_->pending() : 0; }
 

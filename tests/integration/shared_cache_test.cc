@@ -163,6 +163,48 @@ TEST_CASE("a deletion that Redis does not hear of is UNAVAILABLE, and while the 
   CHECK(Delete(server, kAnna).ok());
 }
 
+// What a server says of its cache to the first who asks once it is ready.
+v1::SharedCache FirstState(Server& server) {
+  Stream stream(server);
+  v1::SharedCache first = v1::SHARED_CACHE_UNSPECIFIED;
+  CHECK(stream.AwaitLoad([&](const v1::Load& load) {
+    first = load.shared_cache();
+    return true;
+  }));
+  return first;
+}
+
+TEST_CASE("a server that is ready knows whether its Redis is there") {
+  RedisAdmin redis;
+  EmbeddingOptions options = On(redis.server.port());
+  SECTION("one that takes its time to answer") {
+    options.redis->connect_limit = kPatience;
+    options.redis->limit = kPatience;
+    redis.server.Pause();
+    std::jthread resume([&] {
+      std::this_thread::sleep_for(milliseconds(300));
+      redis.server.Resume();
+    });
+    Server server(options);
+    CHECK(FirstState(server) == v1::SHARED_CACHE_UP);
+  }
+  SECTION("one that does not answer: it is not waited for longer than connecting may take") {
+    options.redis->connect_limit = milliseconds(50);
+    redis.server.Pause();
+    {
+      Server server(options);
+      CHECK(FirstState(server) == v1::SHARED_CACHE_DOWN);
+    }
+    redis.server.Resume();
+  }
+  SECTION("one that is not there") {
+    redis.server.Kill();
+    Server server(options);
+    CHECK(FirstState(server) == v1::SHARED_CACHE_DOWN);
+    redis.server.Start();
+  }
+}
+
 TEST_CASE("streams are told whether the shared cache is there") {
   RedisAdmin redis;
   Server alone;

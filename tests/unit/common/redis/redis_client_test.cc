@@ -1,5 +1,7 @@
 #include "common/redis/redis_client.h"
 
+#include <thread>
+
 #include <catch2/catch.hpp>
 
 #include "tests/fakes/redis_server.h"
@@ -47,6 +49,50 @@ TEST_CASE("every command of a call gets its reply, in order, over a unix socket 
   CHECK(replies[6].kind == Kind::kError);
   CHECK(ErrorWord(replies[6]) == "ERR");
   CHECK(client->up());  // an error of one command is no failure of the server
+}
+
+TEST_CASE("who waits for the first attempt knows whether the server is there") {
+  RedisServer server;
+  Metrics metrics({});
+  RedisOptions options;
+  options.host = "127.0.0.1";
+  options.port = static_cast<uint16_t>(server.port());
+  options.limit = options.connect_limit = std::chrono::seconds(20);
+  const auto start = std::chrono::steady_clock::now();
+  SECTION("one that answers late") {
+    server.Pause();
+    auto client = RedisClient::Create(options, metrics);
+    std::jthread late([&] {
+      std::this_thread::sleep_for(std::chrono::milliseconds(200));
+      server.Resume();
+    });
+    CHECK(client->AwaitFirstAttempt());
+    CHECK(client->AwaitFirstAttempt());  // known by now
+  }
+  SECTION("one that is not there") {
+    server.Kill();
+    CHECK_FALSE(RedisClient::Create(options, metrics)->AwaitFirstAttempt());
+  }
+  SECTION("one that hangs is waited for as long as connecting may take") {
+    options.connect_limit = std::chrono::milliseconds(100);
+    options.limit = std::chrono::milliseconds(10);
+    server.Pause();
+    CHECK_FALSE(RedisClient::Create(options, metrics)->AwaitFirstAttempt());
+    CHECK(std::chrono::steady_clock::now() - start >= options.connect_limit);
+    server.Resume();
+  }
+  SECTION("a client that stops has none") {
+    server.Pause();
+    auto client = RedisClient::Create(options, metrics);
+    std::jthread stop([&] {
+      std::this_thread::sleep_for(std::chrono::milliseconds(100));
+      client->Stop();
+    });
+    CHECK_FALSE(client->AwaitFirstAttempt());
+    stop.join();
+    server.Resume();
+  }
+  CHECK(std::chrono::steady_clock::now() - start < std::chrono::seconds(15));
 }
 
 }  // namespace
