@@ -10,6 +10,22 @@
 #include "fmt/format.h"
 
 namespace emotion::classifier {
+namespace {
+
+// The mode without its near matching. What a later release knows is left to who knows it.
+v1::CacheMode ExactOnly(v1::CacheMode mode) {
+  switch (mode) {
+    case v1::CACHE_MODE_UNSPECIFIED:
+    case v1::CACHE_MODE_USE:
+      return v1::CACHE_MODE_EXACT_ONLY;
+    case v1::CACHE_MODE_BYPASS:
+      return v1::CACHE_MODE_BYPASS_EXACT_ONLY;
+    default:
+      return mode;
+  }
+}
+
+}  // namespace
 
 absl::Status CheckBatch(const v1::PredictBatchRequest& request, size_t max_frames) {
   const auto count = static_cast<size_t>(request.frames_size());
@@ -30,10 +46,8 @@ void RestrictCaching(std::vector<v1::Frame>& frames) {
   std::map<std::pair<std::string, uint32_t>, size_t> faces;
   for (const v1::Frame& frame : frames) ++faces[{frame.session_key(), frame.face_id()}];
   for (v1::Frame& frame : frames) {
-    const bool uses_cache = frame.cache_mode() == v1::CACHE_MODE_UNSPECIFIED ||
-                            frame.cache_mode() == v1::CACHE_MODE_USE;
-    if (uses_cache && faces[{frame.session_key(), frame.face_id()}] > 1) {
-      frame.set_cache_mode(v1::CACHE_MODE_EXACT_ONLY);
+    if (faces[{frame.session_key(), frame.face_id()}] > 1) {
+      frame.set_cache_mode(ExactOnly(frame.cache_mode()));
     }
   }
 }

@@ -19,8 +19,9 @@ namespace emotion::classifier {
 // other than 0.
 absl::Status CheckBatch(const v1::PredictBatchRequest& request, size_t max_frames);
 
-// Frames of one (session, face) in one batch are not each other's near duplicates: where a pair
-// repeats, the cache is asked for equal bytes only.
+// Frames of one (session, face) in one batch are probably different faces that nobody told apart:
+// where a pair repeats, its frames are matched by equal bytes only. They are neither answered by a
+// near frame nor left as one for frames to come.
 void RestrictCaching(std::vector<v1::Frame>& frames);
 
 class BatchCall final : public grpc::ServerUnaryReactor {

@@ -109,6 +109,7 @@ CacheUse CacheUseOf(v1::CacheMode mode) {
   if (mode == v1::CACHE_MODE_BYPASS) return CacheUse::kBypass;
   if (mode == v1::CACHE_MODE_NO_STORE) return CacheUse::kNoStore;
   if (mode == v1::CACHE_MODE_EXACT_ONLY) return CacheUse::kExactOnly;
+  if (mode == v1::CACHE_MODE_BYPASS_EXACT_ONLY) return CacheUse::kBypassExactOnly;
   return CacheUse::kUse;
 }
 

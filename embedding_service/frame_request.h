@@ -16,9 +16,10 @@ namespace emotion::embedding {
 
 enum class CacheUse {
   kUse,
-  kExactOnly,  // as kUse, without near-duplicate matching, in both directions
-  kBypass,     // encode anew, then store
-  kNoStore,    // neither look nor store
+  kExactOnly,        // as kUse, without near-duplicate matching, in both directions
+  kBypass,           // encode anew, then store
+  kBypassExactOnly,  // as kBypass; no later frame is near to it
+  kNoStore,          // neither look nor store
 };
 
 struct FrameRequest {

@@ -23,7 +23,7 @@ void Refuse(Exchange& exchange, const absl::Status& status) {
 v1::CacheMode ModeOf(CacheUse use, bool exact_only) {
   switch (use) {
     case CacheUse::kBypass:
-      return v1::CACHE_MODE_BYPASS;
+      return exact_only ? v1::CACHE_MODE_BYPASS_EXACT_ONLY : v1::CACHE_MODE_BYPASS;
     case CacheUse::kNoStore:
       return v1::CACHE_MODE_NO_STORE;
     default:

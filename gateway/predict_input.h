@@ -55,7 +55,8 @@ struct BatchInput {
   std::vector<absl::StatusOr<std::string>> images;  // a bad one fails alone
   std::optional<std::string> session_id;
   std::vector<uint32_t> face_ids;  // empty, or one per image
-  // Per image: its face id is missing or stands there twice, so it is matched exactly only.
+  // Per image: its face id is missing or stands there twice, so it is matched exactly only:
+  // neither answered by a near frame nor, encoded, one for others.
   std::vector<bool> exact_only;
 };
 

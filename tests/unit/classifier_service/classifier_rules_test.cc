@@ -173,13 +173,17 @@ TEST_CASE("a batch has 1 to its limit of frames, and ids that do not repeat") {
 
 TEST_CASE("a face that repeats in a batch is never its own near duplicate") {
   std::vector<v1::Frame> frames = {FaceFrame("s", 0), FaceFrame("s", 0), FaceFrame("s", 1),
-                                   FaceFrame("t", 0)};
+                                   FaceFrame("t", 0), FaceFrame("s", 0), FaceFrame("s", 2)};
   frames[1].set_cache_mode(v1::CACHE_MODE_NO_STORE);
+  frames[4].set_cache_mode(v1::CACHE_MODE_BYPASS);
+  frames[5].set_cache_mode(v1::CACHE_MODE_BYPASS);
   RestrictCaching(frames);
   CHECK(frames[0].cache_mode() == v1::CACHE_MODE_EXACT_ONLY);
   CHECK(frames[1].cache_mode() == v1::CACHE_MODE_NO_STORE);
   CHECK(frames[2].cache_mode() == v1::CACHE_MODE_UNSPECIFIED);
   CHECK(frames[3].cache_mode() == v1::CACHE_MODE_UNSPECIFIED);
+  CHECK(frames[4].cache_mode() == v1::CACHE_MODE_BYPASS_EXACT_ONLY);
+  CHECK(frames[5].cache_mode() == v1::CACHE_MODE_BYPASS);
 }
 
 TEST_CASE("the time left is the smaller of the call's deadline and the frame's own") {

@@ -64,6 +64,7 @@ TEST_CASE("each cache mode is understood") {
   CHECK(use(v1::CACHE_MODE_USE) == CacheUse::kUse);
   CHECK(use(v1::CACHE_MODE_EXACT_ONLY) == CacheUse::kExactOnly);
   CHECK(use(v1::CACHE_MODE_BYPASS) == CacheUse::kBypass);
+  CHECK(use(v1::CACHE_MODE_BYPASS_EXACT_ONLY) == CacheUse::kBypassExactOnly);
   CHECK(use(v1::CACHE_MODE_NO_STORE) == CacheUse::kNoStore);
 }
 
