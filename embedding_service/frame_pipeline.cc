@@ -26,11 +26,11 @@ absl::Status Evicted(std::chrono::milliseconds wait) {
   return WithRetry(Error(Reason::kQueueFull, "the queue is full and others hold less of it"), wait);
 }
 
-absl::Status Superseded() {
+}  // namespace
+
+absl::Status FramePipeline::SupersededError() {
   return Error(Reason::kSuperseded, "a newer frame of the same face arrived");
 }
-
-}  // namespace
 
 absl::Status FramePipeline::DrainingError() {
   return Error(Reason::kDraining, "this server is about to stop; send the frame elsewhere");
@@ -67,7 +67,7 @@ Ticket FramePipeline::Submit(FrameRequest request, FrameDone done) {
     refused = draining_;
     if (!refused) entrance = Enter(frame);
   }
-  if (entrance.superseded) Answer(*entrance.superseded, {.status = Superseded()});
+  if (entrance.superseded) Answer(*entrance.superseded, {.status = SupersededError()});
   if (refused) {
     Refuse(*frame, DrainingError());
   } else if (entrance.entered) {
@@ -91,15 +91,45 @@ FramePipeline::Entrance FramePipeline::Enter(const FramePtr& frame) {
 }
 
 // Takes out the frame that `newer` makes out of date, and hands its place in line on. Null: it is
-// being encoded, and its answer will soon be there.
+// being encoded, and its answer will soon be there; or it is being prepared, and `newer` is behind
+// it. Of a lane one at a time is prepared to the end: who sends faster than that would never be
+// answered else.
 FramePipeline::FramePtr FramePipeline::Supersede(Ticket ticket, Frame& newer) {
   Frame& older = *frames_.at(ticket);
+  if (IsPrepared(older) && !IsPreparedBefore(older)) {
+    newer.behind = ticket;
+    return nullptr;
+  }
+  newer.behind = older.behind;
   if (older.flight && !LeaveFlight(older)) return nullptr;
   if (older.subject == newer.subject) {
     newer.place = std::move(older.place);
     newer.turn = std::move(older.turn);
   }
   return Extract(ticket);
+}
+
+// Whether its image is being decoded or compared.
+bool FramePipeline::IsPrepared(const Frame& frame) {
+  return frame.flight && !frame.flight->turn && !frame.flight->queued;
+}
+
+bool FramePipeline::IsPreparedBefore(const Frame& frame) const {
+  const auto found = frames_.find(frame.behind);
+  return found != frames_.end() && IsPrepared(*found->second);
+}
+
+// Takes out the frame that `newer` is behind, now that `newer` is as far. Null: there is none any
+// more, or it is being encoded.
+FramePipeline::FramePtr FramePipeline::Overtake(Frame& newer) {
+  const auto found = frames_.find(std::exchange(newer.behind, 0));
+  if (found == frames_.end()) return nullptr;
+  Frame& older = *found->second;
+  if (older.flight && !LeaveFlight(older)) return nullptr;
+  const FlightPtr& flight = newer.flight;
+  const bool own = flight && flight->ticket == newer.ticket && flight->place;
+  if (own && older.place && older.subject == newer.subject) std::swap(older.place, flight->place);
+  return Extract(older.ticket);
 }
 
 // The frame waits for its flight no more. Where no other frame does either the work ends, and what
@@ -243,6 +273,14 @@ void FramePipeline::Refuse(Frame& frame, const absl::Status& status) {
 
 void FramePipeline::Answer(Frame& frame, FrameResult result) {
   timer_.Remove(frame.ticket, frame.deadline);
+  if (result.status.ok() && frame.behind != 0) {
+    FramePtr overtaken;
+    {
+      const MutexLock lock(mutex_);
+      overtaken = Overtake(frame);
+    }
+    if (overtaken) Answer(*overtaken, {.status = SupersededError()});
+  }
   if (!result.status.ok()) metrics_.FrameDropped(ReasonOf(result.status));
   result.times.cache += frame.lookup;
   result.next_frame_after = runner_->Load(frame.subject).next_frame_after;

@@ -26,9 +26,10 @@
 // flight then goes on for them.
 //
 // Newest frame wins (common/rpc/newest_wins.h): a live frame that arrives makes the one of its lane
-// that still waits, in whatever stage before the encode, be answered SUPERSEDED, and takes its
-// place in line for decoder and encoder, so that one who sends often is neither starved nor
-// favoured. A flight that others wait for goes on for them. A live frame that arrives after a newer
+// that still waits, for decoder or encoder, be answered SUPERSEDED, and takes its place in line, so
+// that one who sends often is neither starved nor favoured. One that is being decoded or compared
+// goes on; it is SUPERSEDED, and its place taken, when the newer one is ready for the encoder or
+// answered. A flight that others wait for goes on for them. A live frame that arrives after a newer
 // one is SUPERSEDED at once.
 #pragma once
 
@@ -103,6 +104,7 @@ class FramePipeline {
   using FlightPtr = std::shared_ptr<Flight>;
 
   static absl::Status DrainingError();
+  static absl::Status SupersededError();
   void LookedUp(const FramePtr& frame, CacheFinding found);
   void Miss(const FramePtr& frame);
   struct Entrance {
@@ -111,6 +113,10 @@ class FramePipeline {
   };
   Entrance Enter(const FramePtr& frame) REQUIRES_LOCK(mutex_);
   FramePtr Supersede(Ticket ticket, Frame& newer) REQUIRES_LOCK(mutex_);
+  static bool IsPrepared(const Frame& frame);
+  bool IsPreparedBefore(const Frame& frame) const REQUIRES_LOCK(mutex_);
+  FramePtr Overtake(Frame& newer) REQUIRES_LOCK(mutex_);
+  std::vector<FramePtr> OvertakeAll(const Flight& flight) REQUIRES_LOCK(mutex_);
   bool LeaveFlight(Frame& frame) REQUIRES_LOCK(mutex_);
   void LookUp(const FramePtr& frame);
   bool Join(Frame& frame) REQUIRES_LOCK(mutex_);

@@ -128,9 +128,11 @@ void FramePipeline::FreeImage(Flight& flight) {
 
 void FramePipeline::Enqueue(const FlightPtr& flight) {
   absl::Status pushed;
+  std::vector<FramePtr> overtaken;
   {
     const MutexLock lock(mutex_);
     if (Abandoned(*flight)) return;
+    overtaken = OvertakeAll(*flight);
     EncodeJob job{
         .patches = std::exchange(flight->prepared, {}).patches,
         .deadline = flight->deadline,
@@ -140,7 +142,21 @@ void FramePipeline::Enqueue(const FlightPtr& flight) {
     flight->queued = true;  // before Push: the job may be answered before Push returns
     pushed = runner_->Push(flight->ticket, std::move(job), std::move(flight->place));
   }
+  for (const FramePtr& frame : overtaken) Answer(*frame, {.status = SupersededError()});
   if (!pushed.ok()) Land(flight, {.status = pushed});
+}
+
+// Takes out the frames that those who wait for the flight are behind: they would now stand in line
+// before them.
+std::vector<FramePipeline::FramePtr> FramePipeline::OvertakeAll(const Flight& flight) {
+  std::vector<FramePtr> overtaken;
+  const std::vector<Ticket> waiters = flight.waiters;  // one may be behind another of them
+  for (const Ticket ticket : waiters) {
+    const auto newer = frames_.find(ticket);
+    if (newer == frames_.end() || newer->second->behind == 0) continue;
+    if (FramePtr older = Overtake(*newer->second)) overtaken.push_back(std::move(older));
+  }
+  return overtaken;
 }
 
 void FramePipeline::Encoded(const FlightPtr& flight, EncodeAnswer answer) {

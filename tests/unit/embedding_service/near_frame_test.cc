@@ -225,6 +225,20 @@ TEST_CASE("bypass asks nothing, encodes anew, and is stored for near matching") 
   CHECK(near.cache.stores().back().descriptor.has_value());
 }
 
+TEST_CASE("bypass without near matching encodes anew, and is stored for equal bytes only") {
+  NearPipeline near;
+  near.EncodeFirst();
+  const int asked = near.cache.near_questions();
+  FrameRequest bypass = NearPipeline::Of(kAnna, 2);
+  bypass.cache = CacheUse::kBypassExactOnly;
+  CHECK(near.test.Ask(bypass).outcome == Outcome::kMiss);
+  CHECK(near.test.Ask(bypass).outcome == Outcome::kMiss);
+  CHECK(near.cache.near_questions() == asked);
+  CHECK(near.cache.stores().back().lane.empty());
+  CHECK_FALSE(near.cache.stores().back().descriptor.has_value());
+  CHECK(near.test.Ask(NearPipeline::Of(kAnna, 2)).outcome == Outcome::kExact);
+}
+
 TEST_CASE("no-store neither asks for near frames nor is found as one") {
   NearPipeline near;
   near.EncodeFirst();
@@ -271,7 +285,7 @@ TEST_CASE("a near hit answers nobody of another session; the flight goes on for 
   near.test.AwaitNothingHeld();
 }
 
-TEST_CASE("a frame that is withdrawn, late or superseded during its near lookup is answered then") {
+TEST_CASE("a frame that is withdrawn or late during its near lookup is answered then") {
   NearPipeline near;
   near.EncodeFirst();
   near.cache.Hold(false, true);
@@ -279,17 +293,71 @@ TEST_CASE("a frame that is withdrawn, late or superseded during its near lookup 
   FrameRequest hurried = NearPipeline::Of(kAnna, 3);
   hurried.timeout = milliseconds(50);
   Sent late = near.test.Send(hurried);
-  Sent older = near.test.Send(NearPipeline::Live(4, 1));
+  Sent patient = near.test.Send(NearPipeline::Live(4, 1));
   near.cache.AwaitHeld(3);
   near.test.pipeline.Cancel(cancelled.ticket);
   CHECK(ReasonOf(cancelled.Get().status) == Reason::kCancelled);
   CHECK(ReasonOf(late.Get().status) == Reason::kDeadline);
-  Sent newer = near.test.Send(NearPipeline::Live(5, 2));
-  CHECK(ReasonOf(older.Get().status) == Reason::kSuperseded);
-  near.cache.AwaitHeld(4);
   near.cache.Release();
-  CHECK(newer.Get().outcome == Outcome::kNear);
+  CHECK(patient.Get().outcome == Outcome::kNear);
   near.test.AwaitNothingHeld();  // also their places in the queue
+  CHECK(near.test.control.images == 1);
+}
+
+TEST_CASE("a live frame that is being prepared goes on until a newer one is as far") {
+  NearPipeline near;
+  Sent busy = near.test.Occupy();
+  near.cache.Hold(false, true);
+  Sent older = near.test.Send(NearPipeline::Live(1, 1));
+  near.cache.AwaitHeld(1);
+  Sent newer = near.test.Send(NearPipeline::Live(2, 2));
+  near.cache.AwaitHeld(2);
+  Sent newest = near.test.Send(NearPipeline::Live(3, 3));
+  CHECK(ReasonOf(newer.Get().status) == Reason::kSuperseded);  // one of a lane is enough
+  near.cache.AwaitHeld(3);
+  CHECK_FALSE(older.Answered());
+  near.cache.Release();
+  CHECK(ReasonOf(older.Get().status) == Reason::kSuperseded);
+  near.test.control.gate.Open();
+  CHECK(newest.Get().outcome == Outcome::kMiss);
+  CHECK(busy.Get().status.ok());
+  near.test.AwaitNothingHeld();
+  CHECK(near.test.control.images == 2);
+}
+
+TEST_CASE("a live frame that is being prepared is out of date once a newer one is answered") {
+  NearPipeline near;
+  near.EncodeFirst();
+  near.cache.Hold(false, true);
+  Sent older = near.test.Send(NearPipeline::Live(2, 1));
+  near.cache.AwaitHeld(1);
+  SECTION("with a result") {
+    Sent newer = near.test.Send(NearPipeline::Live(1, 2));
+    CHECK(newer.Get().outcome == Outcome::kExact);
+    CHECK(ReasonOf(older.Get().status) == Reason::kSuperseded);
+    near.cache.Release();
+  }
+  SECTION("but not with an error") {
+    FrameRequest broken = NearPipeline::Live(3, 2);
+    broken.image = "no image";
+    CHECK(ReasonOf(near.test.Ask(broken).status) == Reason::kImageUnsupported);
+    near.cache.Release();
+    CHECK(older.Get().outcome == Outcome::kNear);
+  }
+  near.test.AwaitNothingHeld();
+  CHECK(near.test.control.images == 1);
+}
+
+TEST_CASE("a live frame sent twice while it is being prepared costs one encode") {
+  NearPipeline near;
+  near.cache.Hold(false, true);
+  Sent older = near.test.Send(NearPipeline::Live(1, 1));
+  near.cache.AwaitHeld(1);
+  Sent newer = near.test.Send(NearPipeline::Live(1, 2));
+  near.cache.Release();
+  CHECK(ReasonOf(older.Get().status) == Reason::kSuperseded);
+  CHECK(newer.Get().outcome == Outcome::kCoalesced);
+  near.test.AwaitNothingHeld();
   CHECK(near.test.control.images == 1);
 }
 

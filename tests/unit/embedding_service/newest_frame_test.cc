@@ -262,6 +262,23 @@ TEST_CASE("with a decoder that cannot keep up every sender still gets answers") 
   test.AwaitNothingHeld();
 }
 
+TEST_CASE("who sends faster than a frame is decoded is answered all the same") {
+  std::atomic<int> answers{0};  // outlives what writes it
+  Pipeline test({}, {.decode_threads = 1});
+  FrameRequest request = Live(1, 0);
+  request.image = MakePng(1, 1000, 1000);  // far longer to decode than to send
+  request.cache = CacheUse::kNoStore;
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (answers < 3 && std::chrono::steady_clock::now() < until) {
+    ++request.sequence;
+    test.pipeline.Submit(request,
+                         [&](const FrameResult& result) { answers += result.status.ok(); });
+    std::this_thread::sleep_for(milliseconds(1));
+  }
+  CHECK(answers >= 3);
+  test.AwaitNothingHeld();
+}
+
 TEST_CASE("a frame sent again after a crash is not out of date by itself") {
   Pipeline test;
   Sent busy = test.Occupy();
