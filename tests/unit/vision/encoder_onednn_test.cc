@@ -217,20 +217,29 @@ TEST_CASE("bf16 is rounded to nearest even, and NaN and infinity stay what they 
 
 TEST_CASE("a packed product is the product with its epilogue, for any number of rows") {
   for (const auto& [in, outputs] :
-       std::vector<std::pair<int64_t, int64_t>>{{1, 1}, {48, 96}, {100, 50}, {1176, 37}}) {
+       std::vector<std::pair<int64_t, int64_t>>{{1, 1}, {48, 96}, {100, 150}, {1176, 37}}) {
     const auto weight = Random(static_cast<size_t>(in * outputs), 6, 0.1F);
     const auto bias = Random(static_cast<size_t>(outputs), 7);
     for (const Epilogue epilogue :
          {Epilogue::kNone, Epilogue::kSilu, Epilogue::kGelu, Epilogue::kMultiply, Epilogue::kAdd}) {
       for (const bool with_bias : {false, true}) {
-        auto linear = PackedLinear::Pack({.in = in, .out = outputs, .epilogue = epilogue},
-                                         weight.data(), with_bias ? bias.data() : nullptr);
+        // By what this CPU prefers, and by oneDNN in pieces.
+        const LinearSpec spec{.in = in, .out = outputs, .epilogue = epilogue};
+        LinearSpec in_pieces = spec;
+        in_pieces.pieces = 3;
+        in_pieces.only_onednn = true;
+        const float* given_bias = with_bias ? bias.data() : nullptr;
+        const auto linear = PackedLinear::Pack(spec, weight.data(), given_bias);
+        const auto pieces = PackedLinear::Pack(in_pieces, weight.data(), given_bias);
         REQUIRE(linear.ok());
+        REQUIRE(pieces.ok());
         Products products;
+        Team team(2);
         for (const int64_t rows : {1, 5, 64, 5, 300}) {
           const auto x = Random(static_cast<size_t>(rows * in), 8);
           const auto other = Random(static_cast<size_t>(rows * outputs), 9);
           auto y = Random(static_cast<size_t>(rows * outputs), 10);
+          auto y_of_pieces = y;
           auto expected = y;
           for (int64_t row = 0; row < rows; ++row) {
             for (int64_t o = 0; o < outputs; ++o) {
@@ -248,8 +257,11 @@ TEST_CASE("a packed product is the product with its epilogue, for any number of 
           }
           INFO(in << " -> " << outputs << ", " << rows << " rows, epilogue "
                   << static_cast<int>(epilogue));
-          REQUIRE(products.Run(*linear, rows, 1, {x.data()}, y.data(), other.data()).ok());
+          REQUIRE(products.Run(*linear, rows, team, {x.data()}, y.data(), other.data()).ok());
           CHECK(Largest(y, expected) < 2e-4);
+          REQUIRE(
+              products.Run(*pieces, rows, team, {x.data()}, y_of_pieces.data(), other.data()).ok());
+          CHECK(Largest(y_of_pieces, expected) < 2e-4);
         }
       }
     }

@@ -14,8 +14,31 @@
 #include "vision/encoder/onednn/quantised_weights.h"
 
 namespace emotion::vision {
+namespace {
 
-TEST_CASE("weights become bytes to half a step, and no pair of them can saturate 16 bits") {
+// Which of eight weights meet in 16 bits.
+constexpr size_t kQuads[2][4] = {{0, 1, 4, 5}, {2, 3, 6, 7}};
+
+// Whatever values up to 200 they are multiplied with.
+void CheckQuads(const int8_t* bytes, size_t width) {
+  for (size_t base = 0; base < width; base += 8) {
+    for (const auto& quad : kQuads) {
+      int positive = 0;
+      int negative = 0;
+      for (const size_t i : quad) {
+        if (base + i >= width) continue;
+        positive += std::max(int{bytes[base + i]}, 0);
+        negative += std::min(int{bytes[base + i]}, 0);
+      }
+      CHECK(positive * 200 <= 32767);
+      CHECK(negative * 200 >= -32768);
+    }
+  }
+}
+
+}  // namespace
+
+TEST_CASE("weights become bytes to half a step, and no quad of them can saturate 16 bits") {
   const size_t rows = 6;
   for (const size_t width : {1UL, 2UL, 31UL, 100UL, 1280UL}) {
     auto weight = Random(rows * width, 11);
@@ -26,7 +49,7 @@ TEST_CASE("weights become bytes to half a step, and no pair of them can saturate
       weight[3 * width + i] = 0;
       weight[4 * width + i] = i + 1 == width ? kNan : 1;
     }
-    for (const ByteProducts products : {ByteProducts::kExact, ByteProducts::kSaturatingPairs}) {
+    for (const ByteProducts products : {ByteProducts::kExact, ByteProducts::kQuads}) {
       const auto found =
           QuantiseWeights(weight.data(), rows, static_cast<int64_t>(width), 1, products);
       for (size_t row = 0; row < rows; ++row) {
@@ -41,18 +64,14 @@ TEST_CASE("weights become bytes to half a step, and no pair of them can saturate
           if (row != 4) {
             CHECK(std::abs(bytes[i] * double{scale} - weight[row * width + i]) <= 0.501 * scale);
           }
-          if (products == ByteProducts::kExact || i % 2 == 1 || i + 1 == width) continue;
-          const int a = bytes[i];
-          const int b = bytes[i + 1];
-          CHECK(std::max(a, 0) + std::max(b, 0) <= 128);
-          CHECK(std::min(a, 0) + std::min(b, 0) >= -128);
         }
-        CHECK(found.offsets[row] == 128 * sum);
+        if (products == ByteProducts::kQuads) CheckQuads(bytes, width);
+        CHECK(found.offsets[row] == RangeOf(products).zero * sum);
         CHECK(std::isnan(scale) == (row == 4));
         if (row == 3) CHECK(scale == 0);
         if (row == 3 || row == 4) continue;
         CHECK(largest <= 127);
-        CHECK(largest >= (products == ByteProducts::kExact ? 127 : 63));
+        CHECK(largest >= (products == ByteProducts::kExact ? 127 : 40));  // 161 / 4
       }
     }
   }
@@ -61,18 +80,23 @@ TEST_CASE("weights become bytes to half a step, and no pair of them can saturate
 TEST_CASE("every instruction set rounds weights alike") {
   const auto w = Random(1283, 12);
   for (const Kernels* kernels : UsableKernels()) {
-    for (const bool pairs : {false, true}) {
-      const Kernels& portable = *UsableKernels().back();
-      CHECK(kernels->weight_range(w.data(), 1283, pairs) ==
-            portable.weight_range(w.data(), 1283, pairs));
+    double largest = 0;
+    double by_quads = 0;
+    for (size_t base = 0; base < w.size(); base += 8) {
+      for (const auto& quad : kQuads) {
+        double positive = 0;
+        double negative = 0;
+        for (const size_t i : quad) {
+          if (base + i >= w.size()) continue;
+          positive += std::max(double{w[base + i]}, 0.0);
+          negative -= std::min(double{w[base + i]}, 0.0);
+          largest = std::max(largest, std::abs(double{w[base + i]}));
+        }
+        by_quads = std::max({by_quads, positive, negative});
+      }
     }
-    double range = 0;
-    for (size_t i = 0; i + 1 < w.size(); i += 2) {
-      range = std::max(range, double{std::max(w[i], 0.0F)} + std::max(w[i + 1], 0.0F));
-      range = std::max(range, -(double{std::min(w[i], 0.0F)} + std::min(w[i + 1], 0.0F)));
-    }
-    range = std::max(range, std::abs(double{w.back()}));
-    CHECK(kernels->weight_range(w.data(), 1283, true) == Approx(range).epsilon(1e-6));
+    CHECK(kernels->largest_weight(w.data(), 1283) == Approx(largest).epsilon(1e-6));
+    CHECK(kernels->largest_quad(w.data(), 1283) == Approx(by_quads).epsilon(1e-6));
     auto turned = w;
     kernels->turn_blocks(turned.data(), 1280, 128);
     const auto plain = PlainTurn({w.begin(), w.begin() + 1280}, 128);
@@ -88,11 +112,11 @@ TEST_CASE("a product of bytes is exact integer arithmetic up to the bound of sat
     const auto width = static_cast<size_t>(in);
     auto weight = Random(static_cast<size_t>(outputs) * width, 13);
     for (size_t i = 0; i < width; ++i) {
-      weight[i] = 3;  // every pair sums to the bound
+      weight[i] = 3;  // every quad sums to the bound
       if (outputs < 8) continue;
       weight[width + i] = -3;
-      weight[2 * width + i] = i % 2 == 0 ? 3 : 0.01F;  // one of a pair takes all of it
-      weight[3 * width + i] = i % 4 < 2 ? 3 : -3;      // pairs against pairs
+      weight[2 * width + i] = i % 4 == 0 ? 3 : 0.01F;  // two of a quad take all of it
+      weight[3 * width + i] = i % 4 < 2 ? 3 : -3;      // quads against quads
       weight[4 * width + i] = i % 3 == 0 ? -3 : 0;
     }
     const auto bias = Random(static_cast<size_t>(outputs), 14);
@@ -100,30 +124,37 @@ TEST_CASE("a product of bytes is exact integer arithmetic up to the bound of sat
                                            weight.data(), bias.data());
     REQUIRE(linear.ok());
     const auto bytes = QuantiseWeights(weight.data(), outputs, in, 1, ByteProductsHere());
+    const ByteRange range = RangeOf(ByteProductsHere());
+    const auto least = static_cast<uint8_t>(range.zero - range.most);
+    const auto most = static_cast<uint8_t>(range.zero + range.most);
     Products products;
-    for (const int64_t rows : {1, 5, 64}) {
+    for (const int64_t rows : {1, 5, 64, 131}) {
       std::mt19937 generator(15);
-      std::vector<uint8_t> x(static_cast<size_t>(rows) * width);
-      for (uint8_t& value : x) value = static_cast<uint8_t>(1 + generator() % 255);
-      std::fill_n(x.begin(), width, uint8_t{255});
-      if (rows > 1) std::fill_n(x.begin() + in, width, uint8_t{1});
+      std::vector<uint8_t> x(static_cast<size_t>(rows) * width + kByteStep, uint8_t{255});
+      for (size_t i = 0; i + kByteStep < x.size(); ++i) {
+        x[i] = static_cast<uint8_t>(least + generator() % (most - least + 1U));
+      }
+      std::fill_n(x.begin(), width, most);
+      if (rows > 1) std::fill_n(x.begin() + in, width, least);
       const auto scales = Random(static_cast<size_t>(rows), 16, 0.01F);
       for (const int threads : {1, 2}) {
         std::vector<float> y(static_cast<size_t>(rows * outputs), kNan);
-        REQUIRE(products.Run(*linear, rows, threads, {x.data(), scales.data()}, y.data()).ok());
+        Team team(threads);
+        REQUIRE(products.Run(*linear, rows, team, {x.data(), scales.data()}, y.data()).ok());
         size_t wrong = 0;
         for (size_t i = 0; i < y.size(); ++i) {
           const size_t row = i / static_cast<size_t>(outputs);
           const size_t o = i % static_cast<size_t>(outputs);
           int64_t sum = 0;
           for (size_t k = 0; k < width; ++k) {
-            sum += int64_t{x[row * width + k] - 128} * bytes.bytes.as<int8_t>()[o * width + k];
+            sum +=
+                int64_t{x[row * width + k] - range.zero} * bytes.bytes.as<int8_t>()[o * width + k];
           }
           const double step = double{scales[row]} * bytes.scales[o];
           const double expected = static_cast<double>(sum) * step + bias[o];
-          // oneDNN's convolution passes its sums through fp32, which holds integers up to 2^24;
-          // a pair that saturates would be off by hundreds.
-          const double total = std::abs(static_cast<double>(sum) + bytes.offsets[o]);
+          // Sums become floats, which hold integers up to 2^24; a quad that saturates would be off
+          // by hundreds.
+          const double total = std::abs(static_cast<double>(sum));
           const double allowed = (total > 0x1p24 ? total * 0x1p-24 : 0) * std::abs(step) +
                                  3e-7 * (std::abs(expected) + std::abs(bias[o]));
           wrong += std::abs(y[i] - expected) <= allowed ? 0 : 1;
@@ -145,8 +176,9 @@ TEST_CASE("quantised rows times quantised weights are near the product, with eve
     auto x = Random(static_cast<size_t>(kRows * in), 19);
     for (size_t i = 0; i < x.size(); i += 101) x[i] *= 8;
     const auto other = Random(static_cast<size_t>(kRows * outputs), 20);
-    const Bytes bytes = Quantised(*UsableKernels().front(), x.data(), Element::kF32, kRows,
-                                  static_cast<size_t>(in), static_cast<size_t>(block));
+    const Bytes bytes =
+        Quantised(*UsableKernels().front(), x.data(), Element::kF32, kRows, static_cast<size_t>(in),
+                  static_cast<size_t>(block), RangeOf(ByteProductsHere()));
     for (const Epilogue epilogue : kEpilogues) {
       const auto linear = PackedLinear::Pack({.in = in,
                                               .out = outputs,
@@ -157,8 +189,9 @@ TEST_CASE("quantised rows times quantised weights are near the product, with eve
       REQUIRE(linear.ok());
       std::vector<float> y = other;
       Products products;
+      Team team(1);
       REQUIRE(products
-                  .Run(*linear, kRows, 1, {bytes.bytes.data(), bytes.scales.data()}, y.data(),
+                  .Run(*linear, kRows, team, {bytes.bytes.data(), bytes.scales.data()}, y.data(),
                        other.data())
                   .ok());
       std::vector<float> expected;
@@ -208,7 +241,8 @@ TEST_CASE("bf16 by emulation: exact products of bf16 values, rounded once at the
       std::vector<uint16_t> half_y(wide_y.size(), 0x3f00);  // 0.5
       void* const y = result == Element::kF32 ? static_cast<void*>(wide_y.data()) : half_y.data();
       Products products;
-      REQUIRE(products.Run(*linear, rows, 1, {x.data()}, y, other.data()).ok());
+      Team team(1);
+      REQUIRE(products.Run(*linear, rows, team, {x.data()}, y, other.data()).ok());
       for (size_t i = 0; i < wide_y.size(); ++i) {
         const size_t row = i / static_cast<size_t>(outputs);
         const size_t o = i % static_cast<size_t>(outputs);

@@ -30,19 +30,20 @@ inline std::vector<double> PlainTurn(const std::vector<float>& x, size_t block) 
 }
 
 struct Bytes {
-  std::vector<uint8_t> bytes;
+  std::vector<uint8_t> bytes;  // and kByteStep more
   std::vector<float> scales;
 };
 
 inline Bytes Quantised(const Kernels& kernels, const void* x, Element element, size_t rows,
-                       size_t width, size_t block) {
-  Bytes out{std::vector<uint8_t>(rows * width), std::vector<float>(rows)};
+                       size_t width, size_t block, ByteRange range = {}) {
+  Bytes out{std::vector<uint8_t>(rows * width + kByteStep), std::vector<float>(rows)};
   std::vector<float> scratch(width, kNan);
   kernels.quantise({.x = x,
                     .rows = static_cast<int64_t>(rows),
                     .width = static_cast<int64_t>(width),
                     .block = static_cast<int64_t>(block),
                     .element = element,
+                    .range = range,
                     .scratch = scratch.data(),
                     .out = out.bytes.data(),
                     .scales = out.scales.data()});

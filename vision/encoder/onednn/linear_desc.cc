@@ -69,23 +69,14 @@ Type WeightType(Element element) {
   return Type::f32;
 }
 
-LinearDescs DescsOf(Form form, const LinearSpec& spec, int64_t rows) {
+LinearDescs DescsOf(const LinearSpec& spec, int64_t rows, int64_t width) {
   const Type element = InputType(spec.element);
-  const Type weights = WeightType(spec.element);
-  const Type result = ResultType(spec);
-  if (form == Form::kMatmul) {
-    return {.x = {{rows, spec.in}, element, Tag::ab},
-            .weights = {{spec.in, spec.out}, weights, Tag::any},
-            .bias = {{1, spec.out}, Type::f32, Tag::ab},
-            .y = {{rows, spec.out}, result, Tag::ab},
-            .other = {{rows, spec.out}, result, Tag::ab}};
-  }
-  // One image, `in` channels, a column of `rows` pixels: channels innermost are rows of values.
-  return {.x = {{1, spec.in, rows, 1}, element, Tag::nhwc},
-          .weights = {{spec.out, spec.in, 1, 1}, weights, Tag::any},
-          .bias = {{spec.out}, Type::f32, Tag::a},
-          .y = {{1, spec.out, rows, 1}, result, Tag::nhwc},
-          .other = {{1, spec.out, rows, 1}, result, Tag::nhwc}};
+  const dnnl::memory::desc result({rows, width}, ResultType(spec), {spec.out, 1});
+  return {.x = {{rows, spec.in}, element, Tag::ab},
+          .weights = {{spec.in, width}, WeightType(spec.element), Tag::any},
+          .bias = {{1, width}, Type::f32, Tag::ab},
+          .y = result,
+          .other = result};
 }
 
 dnnl::matmul::primitive_desc MatmulOf(const LinearSpec& spec, const LinearDescs& d, bool bias) {
@@ -96,26 +87,6 @@ dnnl::matmul::primitive_desc MatmulOf(const LinearSpec& spec, const LinearDescs&
 #else
   return {bias ? dnnl::matmul::desc(d.x, d.weights, d.bias, d.y)
                : dnnl::matmul::desc(d.x, d.weights, d.y),
-          attributes, Cpu()};
-#endif
-}
-
-dnnl::convolution_forward::primitive_desc ConvolutionOf(const LinearSpec& spec,
-                                                        const LinearDescs& d, bool bias) {
-  using Convolution = dnnl::convolution_forward;
-  const dnnl::primitive_attr attributes = AttributesOf(spec, d);
-  constexpr auto kKind = dnnl::prop_kind::forward_inference;
-  constexpr auto kDirect = dnnl::algorithm::convolution_direct;
-  const dnnl::memory::dims one = {1, 1};
-  const dnnl::memory::dims none = {0, 0};
-#if DNNL_VERSION_MAJOR >= 3
-  return bias ? Convolution::primitive_desc(Cpu(), kKind, kDirect, d.x, d.weights, d.bias, d.y, one,
-                                            none, none, attributes)
-              : Convolution::primitive_desc(Cpu(), kKind, kDirect, d.x, d.weights, d.y, one, none,
-                                            none, attributes);
-#else
-  return {bias ? Convolution::desc(kKind, kDirect, d.x, d.weights, d.bias, d.y, one, none, none)
-               : Convolution::desc(kKind, kDirect, d.x, d.weights, d.y, one, none, none),
           attributes, Cpu()};
 #endif
 }

@@ -1,12 +1,14 @@
 #include "vision/encoder/onednn/packed_linear.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <new>
 #include <utility>
 #include <vector>
 
 #include "fmt/format.h"
 #include "vision/encoder/onednn/linear_desc.h"
+#include "vision/encoder/onednn/panels.h"
 #include "vision/encoder/onednn/quantised_weights.h"
 #include "vision/encoder/onednn/widen.h"
 
@@ -19,15 +21,10 @@ using Desc = dnnl::memory::desc;
 
 // A face has 64 patches: the layout that suits them is packed for.
 constexpr int64_t kTypicalRows = 64;
+// A piece of fewer outputs is not worth a call of oneDNN.
+constexpr int64_t kFewestOutputs = 64;
 
-bool IsPlain(const Desc& weights, const LinearSpec& spec) {
-  const dnnl::memory::dims dims = {spec.in, spec.out};
-  const Type type = WeightType(spec.element);
-  return weights == Desc(dims, type, Tag::ab) || weights == Desc(dims, type, Tag::ba);
-}
-
-// What oneDNN is asked for: sums of bytes are finished by our own kernels, and bf16 is emulated by
-// fp32.
+// Sums of bytes are finished by our own kernels, and bf16 is emulated by fp32.
 LinearSpec KernelOf(const LinearSpec& spec) {
   LinearSpec kernel = spec;
   if (spec.element == Element::kInt8) kernel.epilogue = Epilogue::kNone;
@@ -35,60 +32,93 @@ LinearSpec KernelOf(const LinearSpec& spec) {
   return kernel;
 }
 
-void PackBias(const float* bias, PackedLinear::Packed& packed) {
-  const auto out = static_cast<size_t>(packed.spec.out);
-  if (packed.spec.element == Element::kInt8) {
-    packed.plain_bias.assign(out, 0.0F);
-    if (bias != nullptr) std::copy_n(bias, out, packed.plain_bias.begin());
-  } else if (bias != nullptr) {
-    packed.bias_memory = AlignedBuffer(out * sizeof(float));
-    std::copy_n(bias, out, packed.bias_memory.as<float>());
-    packed.bias = dnnl::memory(DescsOf(packed.form, packed.kernel, kTypicalRows).bias, Cpu(),
-                               packed.bias_memory.as());
+// Where oneDNN's matmul takes weights as they are (without AVX-512) it copies them anew at every
+// call; panels are read as they stand.
+bool WantsPanels(const LinearSpec& spec) {
+  if (spec.only_onednn) return false;
+  if (spec.element == Element::kInt8 && ByteProductsHere() == ByteProducts::kQuads) return true;
+  const Desc wanted = MatmulOf(spec, DescsOf(spec, kTypicalRows, spec.out), false).weights_desc();
+  const dnnl::memory::dims dims = {spec.in, spec.out};
+  const Type type = WeightType(spec.element);
+  return wanted == Desc(dims, type, Tag::ab) || wanted == Desc(dims, type, Tag::ba);
+}
+
+// weight: [out, in] row-major, of `type`, into the layout of oneDNN.
+class PiecePacker {
+ public:
+  PiecePacker(PackedLinear::Packed& packed, bool bias) : packed_(packed), bias_(bias) {}
+
+  void Pack(const void* weight, Type type) {
+    const LinearSpec& spec = packed_.kernel;
+    const int64_t pieces = std::max(spec.pieces, 1);
+    const int64_t share = (spec.out + pieces - 1) / pieces;
+    const int64_t step = (share + kFewestOutputs - 1) / kFewestOutputs * kFewestOutputs;
+    std::vector<Desc> layouts;
+    size_t bytes = 0;
+    for (int64_t begin = 0; begin < spec.out; begin += step) {
+      const int64_t width = std::min(step, spec.out - begin);
+      const LinearDescs descs = DescsOf(spec, kTypicalRows, width);
+      layouts.push_back(MatmulOf(spec, descs, bias_).weights_desc());
+      packed_.pieces.push_back({.begin = begin, .width = width, .weights = {}, .bias = {}});
+      bytes += Aligned(layouts.back().get_size());
+    }
+    packed_.weights = AlignedBuffer(bytes);
+    auto* to = packed_.weights.as<std::byte>();
+    for (size_t i = 0; i < layouts.size(); ++i) {
+      Reorder(weight, type, layouts[i], to, packed_.pieces[i]);
+      to += Aligned(layouts[i].get_size());
+    }
   }
-}
 
-// Sets the form and gives the layout of the packed weights.
-Desc ChooseForm(bool bias, PackedLinear::Packed& packed) {
+ private:
+  static size_t Aligned(size_t bytes) { return (bytes + 63) / 64 * 64; }
+
+  void Reorder(const void* weight, Type type, const Desc& layout, std::byte* to,
+               PackedLinear::Packed::Piece& piece) {
+    const LinearSpec& spec = packed_.kernel;
+    const auto row = static_cast<size_t>(spec.in) * dnnl::memory::data_type_size(type);
+    const auto* from =
+        static_cast<const std::byte*>(weight) + static_cast<size_t>(piece.begin) * row;
+    dnnl::memory source({{spec.in, piece.width}, type, Tag::ba}, Cpu(),
+                        const_cast<std::byte*>(from));
+    piece.weights = dnnl::memory(layout, Cpu(), to);
+    dnnl::stream stream(Cpu());
+    dnnl::reorder(source, piece.weights).execute(stream, source, piece.weights);
+    stream.wait();
+    if (!bias_) return;
+    piece.bias = dnnl::memory(DescsOf(spec, kTypicalRows, piece.width).bias, Cpu(),
+                              packed_.bias.data() + piece.begin);
+  }
+
+  PackedLinear::Packed& packed_;
+  const bool bias_;
+};
+
+void PackWeights(const void* weight, Type type, bool bias, PackedLinear::Packed& packed) {
+  if (!WantsPanels(packed.kernel)) return PiecePacker(packed, bias).Pack(weight, type);
   const LinearSpec& spec = packed.kernel;
-  packed.form = Form::kMatmul;
-  const Desc wanted = MatmulOf(spec, DescsOf(packed.form, spec, kTypicalRows), bias).weights_desc();
-  if (!IsPlain(wanted, spec)) return wanted;
-  packed.form = Form::kConvolution;
-  return ConvolutionOf(spec, DescsOf(packed.form, spec, kTypicalRows), bias).weights_desc();
+  packed.weights = type == Type::s8
+                       ? PackPanels(static_cast<const int8_t*>(weight), spec.out, spec.in)
+                       : PackPanels(static_cast<const float*>(weight), spec.out, spec.in);
 }
 
-// weight: [out, in] row-major, of `type`.
-void PackWeights(const void* weight, Type type, const Desc& layout, PackedLinear::Packed& packed) {
-  const LinearSpec& spec = packed.spec;
-  packed.weight_memory = AlignedBuffer(layout.get_size());
-  packed.weights = dnnl::memory(layout, Cpu(), packed.weight_memory.as());
-  const Desc plain = packed.form == Form::kMatmul
-                         ? Desc({spec.in, spec.out}, type, Tag::ba)
-                         : Desc({spec.out, spec.in, 1, 1}, type, Tag::abcd);
-  dnnl::memory source(plain, Cpu(), const_cast<void*>(weight));
-  dnnl::stream stream(Cpu());
-  dnnl::reorder(source, packed.weights).execute(stream, source, packed.weights);
-  stream.wait();
-}
-
-void PackBytes(const float* weight, const Desc& layout, PackedLinear::Packed& packed) {
+void PackBytes(const float* weight, PackedLinear::Packed& packed) {
   const LinearSpec& spec = packed.spec;
   QuantisedWeights quantised =
       QuantiseWeights(weight, spec.out, spec.in, spec.block, ByteProductsHere());
-  PackWeights(quantised.bytes.as(), Type::s8, layout, packed);
   packed.column_scales = std::move(quantised.scales);
   packed.offsets = std::move(quantised.offsets);
+  PackWeights(quantised.bytes.as(), Type::s8, false, packed);
 }
 
 // As a bf16 product would see them.
-void PackRounded(const float* weight, const Desc& layout, PackedLinear::Packed& packed) {
+void PackRounded(const float* weight, bool bias, PackedLinear::Packed& packed) {
   const auto count = static_cast<size_t>(packed.spec.in * packed.spec.out);
   std::vector<uint16_t> rounded(count);
   UsableKernels().front()->to_bf16(weight, count, rounded.data());
   std::vector<float> widened(count);
   WidenBf16(rounded, widened.data());
-  PackWeights(widened.data(), Type::f32, layout, packed);
+  PackWeights(widened.data(), Type::f32, bias, packed);
 }
 
 // oneDNN's names of instruction sets are sets of bits that include each other.
@@ -113,15 +143,14 @@ absl::StatusOr<PackedLinear> PackedLinear::Pack(const LinearSpec& spec, const fl
     auto packed = std::make_unique<Packed>();
     packed->spec = spec;
     packed->kernel = KernelOf(spec);
-    const bool in_kernel = bias != nullptr && spec.element != Element::kInt8;
-    const Desc layout = ChooseForm(in_kernel, *packed);
-    PackBias(bias, *packed);
+    packed->bias.assign(static_cast<size_t>(spec.out), 0.0F);
+    if (bias != nullptr) std::copy_n(bias, spec.out, packed->bias.begin());
     if (spec.element == Element::kInt8) {
-      PackBytes(weight, layout, *packed);
+      PackBytes(weight, *packed);
     } else if (spec.emulate_bf16) {
-      PackRounded(weight, layout, *packed);
+      PackRounded(weight, bias != nullptr, *packed);
     } else {
-      PackWeights(weight, Type::f32, layout, *packed);
+      PackWeights(weight, Type::f32, bias != nullptr, *packed);
     }
     PackedLinear linear;
     linear.packed_ = std::move(packed);
@@ -148,7 +177,7 @@ std::string OneDnnDescription() {
 ByteProducts ByteProductsHere() {
 #if defined(__x86_64__)
   return HasInstructions(dnnl_cpu_isa_avx512_core_vnni) ? ByteProducts::kExact
-                                                        : ByteProducts::kSaturatingPairs;
+                                                        : ByteProducts::kQuads;
 #else
   return ByteProducts::kExact;
 #endif

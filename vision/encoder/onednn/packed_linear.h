@@ -1,4 +1,5 @@
-// One matrix of weights, packed once in the layout that oneDNN's kernels read.
+// One matrix of weights, packed once in the layout that kernels read: oneDNN's, where its matmul
+// has one of its own, or else our panels (kernels.h).
 #pragma once
 
 #include <cstdint>
@@ -18,6 +19,10 @@ struct LinearSpec {
   Epilogue epilogue = Epilogue::kNone;
   // kInt8: x comes turned in blocks of so many values (QuantiseTask), and so are the weights.
   int64_t block = 1;
+  // Outputs are computed in about so many pieces at a time, where oneDNN does.
+  int pieces = 1;
+  // By oneDNN even where panels are faster: for tests, on CPUs that prefer panels.
+  bool only_onednn = false;
   // kBf16 on CPUs that have no products of it: the same values and roundings, the sums by a product
   // in fp32. Slow; for tests and for measuring accuracy.
   bool emulate_bf16 = false;
@@ -33,7 +38,7 @@ class PackedLinear {
 
   // weight: [out, in] row-major, rounded here to what `spec` says; bias: [out], or null for none.
   // Both are copied. INVALID_ARGUMENT where this CPU cannot compute with `spec.element`,
-  // RESOURCE_EXHAUSTED without memory. Uses the calling thread's OpenMP team.
+  // RESOURCE_EXHAUSTED without memory. oneDNN may use the calling thread's OpenMP team.
   static absl::StatusOr<PackedLinear> Pack(const LinearSpec& spec, const float* weight,
                                            const float* bias);
 

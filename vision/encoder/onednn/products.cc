@@ -1,38 +1,46 @@
 #include "vision/encoder/onednn/products.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstddef>
 #include <map>
 #include <new>
+#include <optional>
 #include <set>
 #include <unordered_map>
 #include <utility>
+#include <vector>
 
 #include <omp.h>
 
 #include "vision/encoder/onednn/linear_desc.h"
+#include "vision/encoder/onednn/panels.h"
 #include "vision/encoder/onednn/widen.h"
 
 namespace emotion::vision {
 namespace {
 
-// Numbers of rows, and of threads, that kernels are kept for. Faces need a few; native sizes vary.
+// Numbers of rows that kernels are kept for. Faces need a few; native sizes vary.
 constexpr size_t kKeptShapes = 32;
 
-// A product that is ready to run for one number of rows.
+using Piece = PackedLinear::Packed::Piece;
+
+// A piece of a product that is ready to run for one number of rows; for one thread at a time.
 struct Kernel {
-  Kernel(const auto& description, dnnl::primitive made, const dnnl::memory& weights,
-         const dnnl::memory& bias, const dnnl::memory::desc& other_desc, bool multiplies)
-      : primitive(std::move(made)),
-        x(description.src_desc(), Cpu(), nullptr),
-        y(description.dst_desc(), Cpu(), nullptr),
-        scratch(description.scratchpad_desc(), Cpu(), nullptr),
-        scratch_bytes(description.scratchpad_desc().get_size()) {
-    arguments = {{DNNL_ARG_SRC, x}, {DNNL_ARG_WEIGHTS, weights}, {DNNL_ARG_DST, y}};
-    if (bias) arguments.insert({DNNL_ARG_BIAS, bias});
+  Kernel(const PackedLinear::Packed& packed, const Piece& piece, int64_t rows) {
+    LinearDescs descs = DescsOf(packed.kernel, rows, piece.width);
+    descs.weights = piece.weights.get_desc();
+    const auto description = MatmulOf(packed.kernel, descs, static_cast<bool>(piece.bias));
+    primitive = dnnl::matmul(description);
+    x = dnnl::memory(description.src_desc(), Cpu(), nullptr);
+    y = dnnl::memory(description.dst_desc(), Cpu(), nullptr);
+    scratch = dnnl::memory(description.scratchpad_desc(), Cpu(), nullptr);
+    scratch_bytes = description.scratchpad_desc().get_size();
+    arguments = {{DNNL_ARG_SRC, x}, {DNNL_ARG_WEIGHTS, piece.weights}, {DNNL_ARG_DST, y}};
+    if (piece.bias) arguments.insert({DNNL_ARG_BIAS, piece.bias});
     if (scratch_bytes > 0) arguments.insert({DNNL_ARG_SCRATCHPAD, scratch});
-    if (multiplies) {
-      other = dnnl::memory(other_desc, Cpu(), nullptr);
+    if (packed.kernel.epilogue == Epilogue::kMultiply) {
+      other = dnnl::memory(descs.other, Cpu(), nullptr);
       arguments.insert({DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, other});
     }
   }
@@ -43,82 +51,123 @@ struct Kernel {
   dnnl::memory y;
   dnnl::memory scratch;
   dnnl::memory other;
-  size_t scratch_bytes;
+  size_t scratch_bytes = 0;
   std::unordered_map<int, dnnl::memory> arguments;
 };
 
-// A kernel is cut for a number of threads when it is made.
-using Shape = std::pair<int64_t, int>;  // rows, threads
+// What a member of the team has for itself.
+struct Member {
+  dnnl::stream stream{Cpu()};
+  AlignedBuffer scratch;  // oneDNN's
+};
+
+void* At(const void* base, int64_t value, Element element) {
+  const auto bytes = value * static_cast<int64_t>(BytesOf(element));
+  return const_cast<std::byte*>(static_cast<const std::byte*>(base) + bytes);
+}
 
 }  // namespace
 
 class Products::Impl {
  public:
-  void Run(const PackedLinear::Packed& packed, const Shape& shape, const ProductInput& x, void* y,
-           const void* other) {
-    if (packed.spec.element == Element::kInt8) {
-      RunBytes(packed, shape, x, y, other);
-    } else if (packed.spec.emulate_bf16) {
-      RunEmulated(packed, shape, x.values, y, other);
+  // May throw dnnl::error and std::bad_alloc.
+  void Run(const PackedLinear::Packed& packed, int64_t rows, Team& team, const ProductInput& x,
+           void* y, const void* other) {
+    if (packed.spec.emulate_bf16) {
+      RunEmulated(packed, rows, team, x.values, y, other);
+    } else if (packed.pieces.empty()) {
+      MultiplyPanels(packed, rows, team, x, y, other);
+    } else if (packed.spec.element == Element::kInt8) {
+      RunBytes(packed, rows, team, x, y, other);
     } else {
-      RunKernel(packed, shape, x.values, y, other);
+      RunPieces(packed, rows, team, x.values, y, other);
     }
   }
 
  private:
-  using Key = std::pair<const PackedLinear::Packed*, Shape>;
+  using Key = std::pair<const PackedLinear::Packed*, int64_t>;  // and rows
 
-  void RunKernel(const PackedLinear::Packed& packed, const Shape& shape, const void* x, void* y,
-                 const void* other) {
-    omp_set_num_threads(shape.second);
-    Kernel& kernel = KernelFor(packed, shape);
-    scratch_.Reserve(kernel.scratch_bytes);
-    kernel.x.set_data_handle(const_cast<void*>(x));
-    kernel.y.set_data_handle(y);
-    if (kernel.scratch_bytes > 0) kernel.scratch.set_data_handle(scratch_.as());
-    if (kernel.other) kernel.other.set_data_handle(const_cast<void*>(other));
-    kernel.primitive.execute(stream_, kernel.arguments);
-    stream_.wait();
+  // y and other: [rows, out] of what the kernel gives.
+  void RunPieces(const PackedLinear::Packed& packed, int64_t rows, Team& team, const void* x,
+                 void* y, const void* other) {
+    std::vector<Kernel>& kernels = KernelsFor(packed, rows);
+    Prepare(kernels, team);
+    const Element result =
+        packed.spec.element == Element::kInt8 ? Element::kF32 : packed.kernel.result;
+    std::atomic<bool> failed = false;
+    std::optional<dnnl::error> failure;  // the first; read when all are done
+    team.ForEach(static_cast<int64_t>(kernels.size()), [&](int64_t i, int member) {
+      const int64_t begin = packed.pieces[static_cast<size_t>(i)].begin;
+      try {
+        Execute(kernels[static_cast<size_t>(i)], members_[static_cast<size_t>(member)], x,
+                At(y, begin, result), other == nullptr ? nullptr : At(other, begin, result));
+      } catch (const dnnl::error& error) {
+        if (!failed.exchange(true)) failure = error;
+      }
+    });
+    if (failure) throw *failure;
   }
 
-  void RunBytes(const PackedLinear::Packed& packed, const Shape& shape, const ProductInput& x,
+  // Whatever must not be allocated by a piece.
+  void Prepare(const std::vector<Kernel>& kernels, const Team& team) {
+    while (members_.size() < static_cast<size_t>(team.size())) members_.emplace_back();
+    size_t bytes = 0;
+    for (const Kernel& kernel : kernels) bytes = std::max(bytes, kernel.scratch_bytes);
+    for (Member& member : members_) member.scratch.Reserve(bytes);
+  }
+
+  static void Execute(Kernel& kernel, Member& member, const void* x, void* y, const void* other) {
+    omp_set_num_threads(1);  // of this thread: the team is all there is
+    kernel.x.set_data_handle(const_cast<void*>(x));
+    kernel.y.set_data_handle(y);
+    if (kernel.scratch_bytes > 0) kernel.scratch.set_data_handle(member.scratch.as());
+    if (kernel.other) kernel.other.set_data_handle(const_cast<void*>(other));
+    kernel.primitive.execute(member.stream, kernel.arguments);
+    member.stream.wait();
+  }
+
+  void RunBytes(const PackedLinear::Packed& packed, int64_t rows, Team& team, const ProductInput& x,
                 void* y, const void* other) {
-    const auto [rows, threads] = shape;
     const int64_t width = packed.spec.out;
+    const Element result = packed.spec.result;
     sums_.Reserve(static_cast<size_t>(rows * width) * sizeof(int32_t));
-    RunKernel(packed, shape, x.values, sums_.as(), nullptr);
-    const auto from = [&](const void* base, int64_t row) {
-      const auto bytes = static_cast<int64_t>(BytesOf(packed.spec.result));
-      return const_cast<std::byte*>(static_cast<const std::byte*>(base)) + row * width * bytes;
-    };
-    const int64_t part = (rows + threads - 1) / threads;
-#pragma omp parallel for num_threads(threads) schedule(static)
-    for (int64_t begin = 0; begin < rows; begin += part) {
+    RunPieces(packed, rows, team, x.values, sums_.as(), nullptr);
+    constexpr int64_t kPart = 16;
+    team.ForEach((rows + kPart - 1) / kPart, [&](int64_t part, int) {
+      const int64_t begin = part * kPart;
       vectors_.finish({.sums = sums_.as<int32_t>() + begin * width,
-                       .rows = std::min(part, rows - begin),
+                       .sums_stride = width,
+                       .rows = std::min(kPart, rows - begin),
                        .width = width,
                        .row_scales = x.scales + begin,
                        .column_scales = packed.column_scales.data(),
                        .offsets = packed.offsets.data(),
-                       .bias = packed.plain_bias.data(),
+                       .bias = packed.bias.data(),
                        .epilogue = packed.spec.epilogue,
-                       .other = other == nullptr ? nullptr : from(other, begin),
-                       .result = packed.spec.result,
-                       .y = from(y, begin)});
-    }
+                       .other = other == nullptr ? nullptr : At(other, begin * width, result),
+                       .result = result,
+                       .y = At(y, begin * width, result),
+                       .stride = width});
+    });
   }
 
   // What a product of bf16 does, but for the order of its sums: exact products, fp32 sums and
   // epilogue, one rounding at the end.
-  void RunEmulated(const PackedLinear::Packed& packed, const Shape& shape, const void* x, void* y,
-                   const void* other) {
-    const auto inputs = static_cast<size_t>(shape.first * packed.spec.in);
-    const auto outputs = static_cast<size_t>(shape.first * packed.spec.out);
+  void RunEmulated(const PackedLinear::Packed& packed, int64_t rows, Team& team, const void* x,
+                   void* y, const void* other) {
+    const auto inputs = static_cast<size_t>(rows * packed.spec.in);
+    const auto outputs = static_cast<size_t>(rows * packed.spec.out);
     const bool rounds = packed.spec.result == Element::kBf16;
     const void* wide_other =
         rounds && other != nullptr ? Widen(other, outputs, wide_other_) : other;
     if (rounds) Widen(y, outputs, wide_y_);
-    RunKernel(packed, shape, Widen(x, inputs, wide_x_), rounds ? wide_y_.as() : y, wide_other);
+    const void* const wide_x = Widen(x, inputs, wide_x_);
+    void* const to = rounds ? wide_y_.as() : y;
+    if (packed.pieces.empty()) {
+      MultiplyPanels(packed, rows, team, {wide_x}, to, wide_other);
+    } else {
+      RunPieces(packed, rows, team, wide_x, to, wide_other);
+    }
     if (rounds) vectors_.to_bf16(wide_y_.as<float>(), outputs, static_cast<uint16_t*>(y));
   }
 
@@ -128,52 +177,38 @@ class Products::Impl {
     return buffer.as();
   }
 
-  Kernel& KernelFor(const PackedLinear::Packed& packed, const Shape& shape) {
-    const auto found = kernels_.find(Key{&packed, shape});
+  std::vector<Kernel>& KernelsFor(const PackedLinear::Packed& packed, int64_t rows) {
+    const auto found = kernels_.find(Key{&packed, rows});
     if (found != kernels_.end()) return found->second;
-    if (!shapes_.contains(shape) && shapes_.size() >= kKeptShapes) {
+    if (!shapes_.contains(rows) && shapes_.size() >= kKeptShapes) {
       kernels_.clear();
       shapes_.clear();
     }
-    shapes_.insert(shape);
-    const LinearSpec& spec = packed.kernel;
-    LinearDescs descs = DescsOf(packed.form, spec, shape.first);
-    descs.weights = packed.weights.get_desc();
-    const bool bias = static_cast<bool>(packed.bias);
-    const bool multiplies = spec.epilogue == Epilogue::kMultiply;
-    const auto add = [&](const auto& description, dnnl::primitive primitive) -> Kernel& {
-      return kernels_
-          .try_emplace(Key{&packed, shape}, description, std::move(primitive), packed.weights,
-                       packed.bias, descs.other, multiplies)
-          .first->second;
-    };
-    if (packed.form == Form::kMatmul) {
-      const auto description = MatmulOf(spec, descs, bias);
-      return add(description, dnnl::matmul(description));
-    }
-    const auto description = ConvolutionOf(spec, descs, bias);
-    return add(description, dnnl::convolution_forward(description));
+    shapes_.insert(rows);
+    std::vector<Kernel> made;
+    made.reserve(packed.pieces.size());
+    for (const Piece& piece : packed.pieces) made.emplace_back(packed, piece, rows);
+    return kernels_.try_emplace(Key{&packed, rows}, std::move(made)).first->second;
   }
 
-  dnnl::stream stream_{Cpu()};
   const Kernels& vectors_ = *UsableKernels().front();
-  AlignedBuffer scratch_;     // oneDNN's
+  std::vector<Member> members_;
   AlignedBuffer sums_;        // of bytes
   AlignedBuffer wide_x_;      // of what is emulated
   AlignedBuffer wide_other_;  //
   AlignedBuffer wide_y_;      //
-  std::set<Shape> shapes_;
-  std::map<Key, Kernel> kernels_;
+  std::set<int64_t> shapes_;
+  std::map<Key, std::vector<Kernel>> kernels_;
 };
 
 Products::Products() : impl_(std::make_unique<Impl>()) {}
 Products::~Products() = default;
 
-absl::Status Products::Run(const PackedLinear& linear, int64_t rows, int threads,
+absl::Status Products::Run(const PackedLinear& linear, int64_t rows, Team& team,
                            const ProductInput& x, void* y, const void* other) {
   const PackedLinear::Packed& packed = linear.packed();
   try {
-    impl_->Run(packed, {rows, threads}, x, y, other);
+    impl_->Run(packed, rows, team, x, y, other);
     return absl::OkStatus();
   } catch (const dnnl::error& error) {
     return StatusOf(error, packed.spec);

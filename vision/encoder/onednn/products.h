@@ -1,22 +1,23 @@
-// Products with packed weights, by kernels that are prepared once for each number of rows.
+// Products with packed weights. Kernels of oneDNN are prepared once for each number of rows.
 #pragma once
 
 #include <cstdint>
 #include <memory>
 
 #include "absl/status/status.h"
+#include "common/sync/team.h"
 #include "vision/encoder/onednn/packed_linear.h"
 
 namespace emotion::vision {
 
 // x of a product: [rows, in] of the weights' element.
 struct ProductInput {
-  const void* values = nullptr;
+  const void* values = nullptr;   // of kInt8 kByteStep bytes more may be read
   const float* scales = nullptr;  // [rows], of kInt8
 };
 
-// What one thread computes with; weights may be shared with others, and outlive this. Not for two
-// threads at once.
+// What one team computes with; weights may be shared with others, and outlive this. Not for two
+// teams at once.
 class Products {
  public:
   Products();
@@ -26,10 +27,10 @@ class Products {
 
   // y [rows, out] = epilogue(x [rows, in]), row-major; `other`, [rows, out] of y's element,
   // for kMultiply only.
-  // Computed by the calling thread and an OpenMP team of `threads` in all. The first product of a
-  // kind prepares its kernel (under a millisecond); later ones allocate nothing, while no more than
-  // a few dozen numbers of rows are in use. Errors: RESOURCE_EXHAUSTED without memory, INTERNAL.
-  absl::Status Run(const PackedLinear& linear, int64_t rows, int threads, const ProductInput& x,
+  // Computed by `team`. The first product of a kind prepares its kernels (under a millisecond);
+  // later ones allocate nothing, while no more than a few dozen numbers of rows are in use.
+  // Errors: RESOURCE_EXHAUSTED without memory, INTERNAL.
+  absl::Status Run(const PackedLinear& linear, int64_t rows, Team& team, const ProductInput& x,
                    void* y, const void* other = nullptr);
 
  private:

@@ -4,12 +4,14 @@
 #include <cmath>
 #include <cstring>
 
-#include <omp.h>
-
 #include "common/error/error.h"
+#include "vision/encoder/onednn/quantised_weights.h"
 
 namespace emotion::vision {
 namespace {
+
+// Rows that one member of the team brings to their next form at a time.
+constexpr int64_t kRowsAtOnce = 8;
 
 // Rows of `order`, each `unit` patches long, brought into window order.
 std::vector<float> InWindowOrder(const std::vector<float>& values, const WindowLayout& layout,
@@ -51,11 +53,12 @@ absl::StatusOr<TowerPlan> PlanTower(const VisionConfig& config, std::span<const 
   return plan;
 }
 
-TowerPass::TowerPass(const VisionConfig& config, const PackedTower& weights)
+TowerPass::TowerPass(const VisionConfig& config, const PackedTower& weights, Team& team)
     : config_(config),
       weights_(weights),
       element_(weights.element),
-      kernels_(*UsableKernels().front()) {}
+      kernels_(*UsableKernels().front()),
+      team_(team) {}
 
 void TowerPass::Reserve(int64_t patches) {
   const int64_t hidden = config_.hidden_size;
@@ -69,7 +72,8 @@ void TowerPass::Reserve(int64_t patches) {
   up_.Reserve(Bytes(patches, weights_.intermediate, element_));
   merged_.Reserve(Bytes(patches, hidden, element_));
   tokens_.Reserve(Bytes(tokens, config_.out_hidden_size, Element::kF32));
-  bytes_.Reserve(Bytes(patches, std::max(hidden, weights_.intermediate), Element::kInt8));
+  bytes_.Reserve(Bytes(patches, std::max(hidden, weights_.intermediate), Element::kInt8) +
+                 kByteStep);
   scales_.Reserve(Bytes(patches, 1, Element::kF32));
 }
 
@@ -95,15 +99,14 @@ void TowerPass::GatherRows(const TowerPlan& plan, std::span<const Patches* const
 
 absl::Status TowerPass::Multiply(const PackedLinear& linear, int64_t rows, const ProductInput& x,
                                  const AlignedBuffer& y, const void* other) {
-  return products_.Run(linear, rows, threads_, x, y.as(), other);
+  return products_.Run(linear, rows, team_, x, y.as(), other);
 }
 
 absl::StatusOr<std::span<const float>> TowerPass::Run(const TowerPlan& plan,
                                                       std::span<const Patches* const> images,
-                                                      int threads, const LayerObserver& observe) {
+                                                      const LayerObserver& observe) {
   const int64_t patches = plan.layout.patches;
   const int64_t tokens = patches / config_.merge_unit();
-  threads_ = threads;
   Reserve(patches);
   GatherRows(plan, images);
   const auto show = [&](int layer) {
@@ -154,10 +157,10 @@ ProductInput TowerPass::Norm(std::span<const float> weight, int64_t patches,
                              const PackedLinear& reader) {
   const int64_t hidden = config_.hidden_size;
   const int64_t group = reader.spec().in / hidden;
-  const int64_t part = (patches / group + threads_ - 1) / threads_ * group;
+  const int64_t part = (kRowsAtOnce + group - 1) / group * group;
   const bool to_bytes = reader.spec().element == Element::kInt8;
-#pragma omp parallel for num_threads(threads_) schedule(static)
-  for (int64_t begin = 0; begin < patches; begin += part) {
+  team_.ForEach((patches + part - 1) / part, [&](int64_t item, int) {
+    const int64_t begin = item * part;
     const float* x = residual_.as<float>() + begin * hidden;
     const int64_t rows = std::min(part, patches - begin);
     if (to_bytes) {
@@ -165,6 +168,7 @@ ProductInput TowerPass::Norm(std::span<const float> weight, int64_t patches,
                               .rows = rows,
                               .width = hidden,
                               .group = group,
+                              .range = RangeOf(ByteProductsHere()),
                               .out = bytes_.as<uint8_t>() + begin * hidden,
                               .scales = scales_.as<float>() + begin / group});
     } else {
@@ -175,7 +179,7 @@ ProductInput TowerPass::Norm(std::span<const float> weight, int64_t patches,
                      .element = element_,
                      .out = Row(normed_, begin, hidden, element_)});
     }
-  }
+  });
   return to_bytes ? ProductInput{bytes_.as(), scales_.as<float>()} : ProductInput{normed_.as()};
 }
 
@@ -184,23 +188,23 @@ ProductInput TowerPass::InputOf(const PackedLinear& reader, int64_t rows, const 
   const LinearSpec& spec = reader.spec();
   if (spec.element != Element::kInt8) return {x.as()};
   ReserveScratch(static_cast<size_t>(spec.in) * sizeof(float));
-  const int64_t part = (rows + threads_ - 1) / threads_;
-#pragma omp parallel for num_threads(threads_) schedule(static)
-  for (int64_t begin = 0; begin < rows; begin += part) {
+  team_.ForEach((rows + kRowsAtOnce - 1) / kRowsAtOnce, [&](int64_t item, int member) {
+    const int64_t begin = item * kRowsAtOnce;
     kernels_.quantise({.x = Row(x, begin, spec.in, element_),
-                       .rows = std::min(part, rows - begin),
+                       .rows = std::min(kRowsAtOnce, rows - begin),
                        .width = spec.in,
                        .block = spec.block,
                        .element = element_,
-                       .scratch = scratch_[static_cast<size_t>(omp_get_thread_num())].as<float>(),
+                       .range = RangeOf(ByteProductsHere()),
+                       .scratch = scratch_[static_cast<size_t>(member)].as<float>(),
                        .out = bytes_.as<uint8_t>() + begin * spec.in,
                        .scales = scales_.as<float>() + begin});
-  }
+  });
   return {bytes_.as(), scales_.as<float>()};
 }
 
 void TowerPass::ReserveScratch(size_t bytes) {
-  scratch_.resize(std::max(scratch_.size(), static_cast<size_t>(threads_)));
+  scratch_.resize(std::max(scratch_.size(), static_cast<size_t>(team_.size())));
   for (AlignedBuffer& scratch : scratch_) scratch.Reserve(bytes);
 }
 
@@ -212,8 +216,7 @@ void TowerPass::Attend(const TowerPlan& plan, std::span<const Segment> segments)
   for (const Segment& segment : segments) longest = std::max(longest, segment.length);
   ReserveScratch(HeadScratch(longest, dim) * sizeof(float));
   const auto tasks = static_cast<int64_t>(segments.size()) * heads;
-#pragma omp parallel for num_threads(threads_) schedule(static)
-  for (int64_t task = 0; task < tasks; ++task) {
+  team_.ForEach(tasks, [&](int64_t task, int member) {
     const Segment& segment = segments[static_cast<size_t>(task / heads)];
     const int64_t column = task % heads * dim;
     const std::byte* qkv = Row(qkv_, segment.begin, 3 * hidden, element_);
@@ -227,10 +230,10 @@ void TowerPass::Attend(const TowerPlan& plan, std::span<const Segment> segments)
          .rows = segment.length,
          .dim = dim,
          .element = element_,
-         .scratch = scratch_[static_cast<size_t>(omp_get_thread_num())].as<float>(),
+         .scratch = scratch_[static_cast<size_t>(member)].as<float>(),
          .out = Row(attended_, segment.begin, hidden, element_) + Bytes(1, column, element_),
          .out_stride = hidden});
-  }
+  });
 }
 
 }  // namespace emotion::vision

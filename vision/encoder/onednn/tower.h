@@ -11,6 +11,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "common/sync/team.h"
 #include "vision/encoder/fingerprint.h"
 #include "vision/encoder/model_config.h"
 #include "vision/encoder/onednn/aligned_buffer.h"
@@ -30,7 +31,8 @@ enum class ByteLayers { kNone, kMost, kAll };
 struct TowerFormat {
   Element element = Element::kF32;  // kF32 or kBf16: of all that is not in bytes
   ByteLayers bytes = ByteLayers::kNone;
-  bool emulate_bf16 = false;  // see LinearSpec
+  bool emulate_bf16 = false;  // see LinearSpec. This and the next.
+  int pieces = 1;
 };
 
 struct PackedBlock {
@@ -86,15 +88,14 @@ class TowerPass {
   // after each block. For tests.
   using LayerObserver = std::function<void(int layer, std::span<const float> x)>;
 
-  // Borrows both.
-  TowerPass(const VisionConfig& config, const PackedTower& weights);
+  // Borrows all.
+  TowerPass(const VisionConfig& config, const PackedTower& weights, Team& team);
 
   // rows: of the batch's images in their order, each [patches, patch_values] as in Patches. Gives
   // the output tokens in window order, [patches / merge_unit, out_hidden] fp32, valid until the
-  // next call; an image's tokens stand together. Computed by the calling thread and an OpenMP team
-  // of `threads` in all.
+  // next call; an image's tokens stand together.
   absl::StatusOr<std::span<const float>> Run(const TowerPlan& plan,
-                                             std::span<const Patches* const> images, int threads,
+                                             std::span<const Patches* const> images,
                                              const LayerObserver& observe = {});
 
  private:
@@ -112,7 +113,7 @@ class TowerPass {
   const PackedTower& weights_;
   const Element element_;  // "the element" below
   const Kernels& kernels_;
-  int threads_ = 1;  // of the pass at hand
+  Team& team_;
 
   AlignedBuffer input_;     // [patches, patch_values] of the element; later the merger's width
   AlignedBuffer residual_;  // [patches, hidden] fp32
@@ -125,7 +126,7 @@ class TowerPass {
   AlignedBuffer tokens_;    // [patches / merge_unit, out_hidden] fp32
   AlignedBuffer bytes_;     // what the next product reads, where it is in bytes
   AlignedBuffer scales_;    // [patches] of those
-  std::vector<AlignedBuffer> scratch_;  // one for each thread
+  std::vector<AlignedBuffer> scratch_;  // one for each member of the team
   Products products_;
 };
 

@@ -96,6 +96,7 @@ class Lister {
   LinearSpec Format(LinearSpec spec) const {
     spec.element = in_bytes_ ? Element::kInt8 : format_.element;
     spec.emulate_bf16 = !in_bytes_ && format_.emulate_bf16;
+    spec.pieces = format_.pieces;
     return spec;
   }
 
