@@ -120,7 +120,7 @@ class PanelProduct {
   const Kernels& kernels_ = *UsableKernels().front();
 };
 
-// Calls place(output, input) with where each weight goes among the values of all panels.
+// index(o, k) is where a panel holds the weight of its output o for input k.
 template <class T, class Index>
 AlignedBuffer Pack(const T* weight, int64_t out, int64_t in, int64_t padded, const Index& index) {
   const int64_t panels = (out + kPanelOutputs - 1) / kPanelOutputs;
