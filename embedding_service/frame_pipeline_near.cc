@@ -25,6 +25,7 @@ void FramePipeline::LookNear(const FlightPtr& flight) {
   BeginAsking();
   cache_.LookupNear({.lane = flight->near_lane,
                      .descriptor = *flight->descriptor,
+                     .accepted_at_us = flight->request.accepted_at_us,
                      .shared_near = std::exchange(flight->shared_near, nullptr)},
                     [this, flight](NearFinding found) {
                       LookedNear(flight, std::move(found));

@@ -12,13 +12,16 @@ AnsweredBy ReplayNear(size_t frames, double period_s, const NearPolicy& policy,
   for (size_t frame = 0; frame < frames; ++frame) {
     size_t answer = frame;
     float best = policy.threshold;
-    for (size_t encoded : remembered) {
-      if (period_s * static_cast<double>(frame - encoded) >= policy.lifetime_s) continue;
+    std::erase_if(remembered, [&](size_t encoded) {
+      const double age_s = period_s * static_cast<double>(frame - encoded);
+      if (age_s >= policy.lifetime_s) return false;
       const float alike = similarity(frame, encoded);
-      if (alike < best) continue;
-      best = alike;
-      answer = encoded;
-    }
+      if (alike >= best) {
+        best = alike;
+        answer = encoded;
+      }
+      return alike < policy.threshold && age_s < policy.fleeting_s;
+    });
     answered.push_back(answer);
     if (answer != frame) continue;
     remembered.push_back(frame);

@@ -14,6 +14,8 @@ struct NearPolicy {
   float threshold = 0.95F;
   double lifetime_s = 20;  // of an encode
   size_t candidates = 4;   // encodes remembered
+  // An encode that a frame sooner after it is unlike is remembered no more. 0: none is.
+  double fleeting_s = 0;
 };
 
 // The similarity of two frames, by number.

@@ -13,7 +13,8 @@ constexpr size_t kOurs = 0;
 NearPolicy OurPolicy() {
   return {.threshold = 0.95F,
           .lifetime_s = std::chrono::duration<double>(embedding::kNearLifetime).count(),
-          .candidates = embedding::kNearCandidates};
+          .candidates = embedding::kNearCandidates,
+          .fleeting_s = std::chrono::duration<double>(embedding::kNearFleeting).count()};
 }
 
 std::string Head(std::string_view first) {
@@ -62,12 +63,15 @@ std::string Memory(const Evaluation& all) {
   std::string text = Head("an encode answers for, of the last");
   for (double lifetime_s : {10.0, 20.0, 40.0, 600.0}) {
     for (size_t candidates : {1, 2, 4}) {
-      const NearPolicy policy = {
-          .threshold = 0.95F, .lifetime_s = lifetime_s, .candidates = candidates};
+      NearPolicy policy = OurPolicy();
+      policy.lifetime_s = lifetime_s;
+      policy.candidates = candidates;
       text += Row(fmt::format("{:g} s, {}", lifetime_s, candidates), all.Near(kOurs, policy));
     }
   }
-  return text + "\n";
+  NearPolicy policy = OurPolicy();
+  policy.fleeting_s = 0;
+  return text + Row("20 s, 2, fleeting ones too", all.Near(kOurs, policy)) + "\n";
 }
 
 std::string Parts(const Occasion& occasion, std::span<const NearRule> rules) {

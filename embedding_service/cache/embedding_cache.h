@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "embedding_service/cache/codec.h"
@@ -37,12 +38,14 @@ struct CacheFinding {
 struct NearQuestion {
   NearLane lane;
   FaceDescriptor descriptor;
+  int64_t accepted_at_us = 0;                                   // as CacheStore's; 0: not known
   std::shared_ptr<const NearCandidates> shared_near = nullptr;  // of the lookup before
 };
 
 struct NearFinding {
   std::shared_ptr<const CachedEmbedding> value = nullptr;  // null: nothing is near enough
   float similarity = 0;  // to the frame that `value` was encoded from; 0 without one
+  std::vector<ContentKey> fleeting = {};  // of the lane, dropped here: for a tier behind
 };
 
 struct CacheStore {

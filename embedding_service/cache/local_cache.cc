@@ -46,15 +46,18 @@ std::shared_ptr<const CachedEmbedding> LocalCache::Peek(const ContentKey& key) {
 }
 
 void LocalCache::LookupNear(NearQuestion question, FoundNear found) {
-  for (const NearMatch& match :
-       near_.Find(question.lane, question.descriptor, options_.near_threshold, options_.now())) {
-    auto value = Peek(match.key);
-    if (!value) continue;
+  auto [matches, fleeting] = near_.Find(
+      question.lane, {.descriptor = question.descriptor, .accepted_at_us = question.accepted_at_us},
+      options_.near_threshold, options_.now());
+  NearFinding finding{.fleeting = std::move(fleeting)};
+  for (const NearMatch& match : matches) {
+    finding.value = Peek(match.key);
+    if (!finding.value) continue;
     metrics_.CacheLookup(CacheTier::kLocal, LookupOutcome::kNear);
-    found({.value = std::move(value), .similarity = match.similarity});
-    return;
+    finding.similarity = match.similarity;
+    break;
   }
-  found({});
+  found(std::move(finding));
 }
 
 void LocalCache::Store(CacheStore store) {

@@ -80,6 +80,11 @@ bool HoldsItsPixels(const vision::RgbImage& image) {
 
 }  // namespace
 
+bool IsFleeting(int64_t encoded_us, int64_t unlike_us) {
+  return encoded_us < unlike_us &&
+         encoded_us > unlike_us - std::chrono::microseconds(kNearFleeting).count();
+}
+
 FaceDescriptor Describe(const vision::RgbImage& face) {
   if (!HoldsItsPixels(face)) return FaceDescriptor();
   const Cells luma = LumaCells(face);

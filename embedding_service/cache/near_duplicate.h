@@ -29,6 +29,14 @@ inline constexpr std::chrono::milliseconds kNearLifetime{20'000};
 // Encoded frames that are remembered of one face.
 inline constexpr size_t kNearCandidates = 2;
 
+// An encode that a frame within this time after it is unlike showed what passes, such as a blink.
+// It is forgotten: eyes that close later are not a blink.
+inline constexpr std::chrono::milliseconds kNearFleeting{1'500};
+
+// Whether a frame accepted at `unlike_us`, unlike one of `encoded_us`, shows that one to be
+// fleeting; an older frame never does. Unix microseconds, not negative.
+bool IsFleeting(int64_t encoded_us, int64_t unlike_us);
+
 // A face as a map of contrasts: each cell against the light around it. 784 bytes; a blurred face
 // can be made out in them, so they never leave the process.
 class FaceDescriptor {

@@ -44,25 +44,40 @@ NearIndex::Iterator NearIndex::LaneOf(const Frame& frame) {
   return lane;
 }
 
-std::vector<NearMatch> NearIndex::Find(const NearLane& lane, const FaceDescriptor& descriptor,
-                                       float threshold, TimePoint now) const {
-  std::vector<Candidate> candidates;
-  {
-    const MutexLock lock(mutex_);
-    const auto found = by_name_.find(lane);
-    if (found == by_name_.end()) return {};
-    candidates = found->second->candidates;
-  }
-  std::vector<NearMatch> matches;
-  for (const Candidate& candidate : candidates) {
+NearIndex::Found NearIndex::Find(const NearLane& lane, const Seen& seen, float threshold,
+                                 TimePoint now) {
+  Found found;
+  for (const Candidate& candidate : CandidatesOf(lane)) {
     if (candidate.expires <= now) continue;
-    const float similarity = Similarity(descriptor, candidate.descriptor);
-    if (similarity >= threshold) matches.push_back({candidate.key, similarity});
+    const float similarity = Similarity(seen.descriptor, candidate.descriptor);
+    if (similarity >= threshold) {
+      found.matches.push_back({candidate.key, similarity});
+    } else if (IsFleeting(candidate.accepted_at_us, seen.accepted_at_us)) {
+      found.fleeting.push_back(candidate.key);
+    }
   }
-  std::stable_sort(matches.begin(), matches.end(), [](const NearMatch& a, const NearMatch& b) {
-    return a.similarity > b.similarity;
+  std::stable_sort(
+      found.matches.begin(), found.matches.end(),
+      [](const NearMatch& a, const NearMatch& b) { return a.similarity > b.similarity; });
+  if (!found.fleeting.empty()) Drop(lane, found.fleeting);
+  return found;
+}
+
+std::vector<NearIndex::Candidate> NearIndex::CandidatesOf(const NearLane& lane) const {
+  const MutexLock lock(mutex_);
+  const auto found = by_name_.find(lane);
+  if (found == by_name_.end()) return {};
+  return found->second->candidates;
+}
+
+void NearIndex::Drop(const NearLane& lane, const std::vector<ContentKey>& keys) {
+  const MutexLock lock(mutex_);
+  const auto found = by_name_.find(lane);
+  if (found == by_name_.end()) return;
+  std::erase_if(found->second->candidates, [&](const Candidate& c) {
+    return std::find(keys.begin(), keys.end(), c.key) != keys.end();
   });
-  return matches;
+  Shrunk(found->second);
 }
 
 void NearIndex::Forget(const std::string& session, int64_t deleted_at_us) {
@@ -74,12 +89,16 @@ void NearIndex::Forget(const std::string& session, int64_t deleted_at_us) {
     const Iterator lane = by_name_.at(name);
     std::erase_if(lane->candidates,
                   [&](const Candidate& c) { return c.accepted_at_us <= deleted_at_us; });
-    if (lane->candidates.empty()) {
-      Erase(lane);
-    } else {
-      lane->candidates.shrink_to_fit();
-      Recount(*lane);
-    }
+    Shrunk(lane);
+  }
+}
+
+void NearIndex::Shrunk(Iterator lane) {
+  if (lane->candidates.empty()) {
+    Erase(lane);
+  } else {
+    lane->candidates.shrink_to_fit();
+    Recount(*lane);
   }
 }
 

@@ -1,9 +1,10 @@
 // The encoded frames of each lane that later frames of it may be alike to: descriptors, and the
 // keys under which the cache has their embeddings.
 //
-// Per lane the last kNearCandidates, each for kNearLifetime from its own encode. It holds no
-// embedding, so one that was dropped answers for nobody. Bounded in bytes: lanes that were added to
-// least recently go first. Safe from any thread.
+// Per lane the last kNearCandidates, each for kNearLifetime from its own encode, unless a frame
+// soon after shows it to be fleeting (kNearFleeting). It holds no embedding, so one that was
+// dropped answers for nobody. Bounded in bytes: lanes that were added to least recently go first.
+// Safe from any thread.
 #pragma once
 
 #include <array>
@@ -45,9 +46,15 @@ class NearIndex {
   // Remembered until `expires`, unless the session was deleted after the frame was accepted.
   void Add(Frame frame, TimePoint now, TimePoint expires, const DeletionLog& deletions);
 
-  // The lane's frames that are at least `threshold` alike, the most alike first.
-  std::vector<NearMatch> Find(const NearLane& lane, const FaceDescriptor& descriptor,
-                              float threshold, TimePoint now) const;
+  struct Found {
+    std::vector<NearMatch> matches;    // at least `threshold` alike, the most alike first
+    std::vector<ContentKey> fleeting;  // what `seen` showed to be, and was dropped for it
+  };
+  struct Seen {
+    const FaceDescriptor& descriptor;
+    int64_t accepted_at_us = 0;  // 0: it makes nothing fleeting
+  };
+  Found Find(const NearLane& lane, const Seen& seen, float threshold, TimePoint now);
 
   // Drops the session's frames accepted up to `deleted_at_us`.
   void Forget(const std::string& session, int64_t deleted_at_us);
@@ -69,7 +76,10 @@ class NearIndex {
   };
   using Iterator = std::list<Lane>::iterator;
 
+  std::vector<Candidate> CandidatesOf(const NearLane& lane) const;
+  void Drop(const NearLane& lane, const std::vector<ContentKey>& keys);
   Iterator LaneOf(const Frame& frame) REQUIRES_LOCK(mutex_);
+  void Shrunk(Iterator lane) REQUIRES_LOCK(mutex_);
   void Recount(Lane& lane) REQUIRES_LOCK(mutex_);
   void Erase(Iterator lane) REQUIRES_LOCK(mutex_);
   void Trim(TimePoint now) REQUIRES_LOCK(mutex_);

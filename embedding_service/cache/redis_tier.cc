@@ -138,17 +138,37 @@ std::shared_ptr<NearCandidates> RedisTier::ReadLane(const NearLane& lane,
   return candidates;
 }
 
-std::optional<NearMatch> RedisTier::Match(const NearLane& lane, const FaceDescriptor& descriptor,
-                                          const NearCandidates& candidates) const {
+std::optional<NearMatch> RedisTier::Match(const NearQuestion& question,
+                                          const NearCandidates& candidates) {
   std::optional<NearMatch> best;
-  const std::string sealed = descriptors_.Seal(descriptor, lane);
+  std::vector<ContentKey> fleeting;
+  const std::string sealed = descriptors_.Seal(question.descriptor, question.lane);
   for (const SharedNearEntry& entry : candidates.entries) {
     if (LifeLeft(entry.encoded_at_us, kNearLifetime).count() <= 0) continue;
     const float similarity = descriptors_.Similarity(sealed, entry.sealed);
-    if (similarity < options_.near_threshold) continue;
-    if (!best || similarity > best->similarity) best = NearMatch{entry.key, similarity};
+    if (similarity >= options_.near_threshold) {
+      if (!best || similarity > best->similarity) best = NearMatch{entry.key, similarity};
+    } else if (IsFleeting(entry.encoded_at_us, question.accepted_at_us)) {
+      fleeting.push_back(entry.key);
+    }
   }
+  DropNear(question.lane, candidates, fleeting);
   return best;
+}
+
+void RedisTier::DropNear(const NearLane& lane, const NearCandidates& candidates,
+                         const std::vector<ContentKey>& keys) {
+  if (keys.empty()) return;
+  std::vector<RedisCommand> commands;
+  const std::string lane_name = seal_.LaneName(lane);
+  for (const SharedNearEntry& entry : candidates.entries) {
+    if (std::find(keys.begin(), keys.end(), entry.key) == keys.end()) continue;
+    // A list drops by value; an entry is the same bytes whenever it is written.
+    commands.push_back(
+        {"LREM", Name('n', lane_name), "0", EncodeNearEntry(seal_, lane_name, entry)});
+  }
+  if (commands.empty()) return;
+  client_.Run(std::move(commands), [](const absl::StatusOr<std::vector<RedisReply>>&) {});
 }
 
 void RedisTier::Fetch(const ContentKey& key,

@@ -56,9 +56,14 @@ class RedisTier {
   };
   void Lookup(const ContentKey& key, const NearLane& lane, std::function<void(Finding)> done);
 
-  // The most alike of the candidates that is alike enough and young enough.
-  std::optional<NearMatch> Match(const NearLane& lane, const FaceDescriptor& descriptor,
-                                 const NearCandidates& candidates) const;
+  // The most alike of the candidates that is alike enough and young enough. Drops those that the
+  // frame of the question shows to be fleeting.
+  std::optional<NearMatch> Match(const NearQuestion& question, const NearCandidates& candidates);
+
+  // Those of the candidates that have one of the keys answer no replica any more; their embeddings
+  // stay.
+  void DropNear(const NearLane& lane, const NearCandidates& candidates,
+                const std::vector<ContentKey>& keys);
 
   // What Match named. Nothing is counted: CountNear is for the hit that it becomes.
   void Fetch(const ContentKey& key, std::function<void(std::optional<OwnedEmbedding>)> done);

@@ -75,11 +75,12 @@ void TieredCache::LookupNear(NearQuestion question, FoundNear found) {
   NearFinding local;
   const auto shared_near = std::move(question.shared_near);
   local_.LookupNear(question, [&](NearFinding finding) { local = std::move(finding); });
+  if (redis_ && shared_near) redis_->DropNear(question.lane, *shared_near, local.fleeting);
   if (local.value || !redis_ || !shared_near) {
     found(std::move(local));
     return;
   }
-  const auto match = redis_->Match(question.lane, question.descriptor, *shared_near);
+  const auto match = redis_->Match(question, *shared_near);
   if (!match) {
     found({});
     return;

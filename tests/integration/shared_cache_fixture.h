@@ -97,11 +97,15 @@ struct Replica {
   std::shared_ptr<const CachedEmbedding> Find(uint32_t number) { return Look(number).exact; }
 
   NearFinding FindNear(const FaceDescriptor& face, const NearLane& lane = kLane,
-                       uint32_t unknown_key = 999'999) {
-    const CacheFinding looked = Look(unknown_key, lane);
+                       int64_t accepted_at_us = 0) {
+    constexpr uint32_t kUnknown = 999'999;
+    const CacheFinding looked = Look(kUnknown, lane);
     REQUIRE_FALSE(looked.exact);
     std::promise<NearFinding> promise;
-    cache->LookupNear({.lane = lane, .descriptor = face, .shared_near = looked.shared_near},
+    cache->LookupNear({.lane = lane,
+                       .descriptor = face,
+                       .accepted_at_us = accepted_at_us,
+                       .shared_near = looked.shared_near},
                       [&](NearFinding found) { promise.set_value(std::move(found)); });
     return promise.get_future().get();
   }

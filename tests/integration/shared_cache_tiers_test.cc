@@ -62,6 +62,7 @@ TEST_CASE("a user of Redis who may do what docs/configuration.md says can do all
             "+del",
             "+lrange",
             "+lpush",
+            "+lrem",
             "+ltrim",
             "+zadd",
             "+zrem",
@@ -90,6 +91,16 @@ TEST_CASE("a user of Redis who may do what docs/configuration.md says can do all
   std::promise<CacheFinding> looked;
   cache.Lookup({.key = Key(3), .lane = kLane}, [&](CacheFinding f) { looked.set_value(f); });
   CHECK(looked.get_future().get().shared_near);
+  std::promise<void> dropped;
+  cache.Lookup({.key = Key(3), .lane = kLane}, [&](CacheFinding f) {
+    cache.LookupNear({.lane = kLane,
+                      .descriptor = Face(2),
+                      .accepted_at_us = UnixNow(),
+                      .shared_near = f.shared_near},
+                     [&](NearFinding) { dropped.set_value(); });
+  });
+  dropped.get_future().get();
+  CHECK(Eventually([&] { return redis.Keys('n').empty(); }));
   std::promise<absl::Status> forgotten;
   cache.Forget(kAnna, UnixNow(), [&](absl::Status s) { forgotten.set_value(std::move(s)); });
   CHECK(forgotten.get_future().get().ok());
@@ -114,6 +125,21 @@ TEST_CASE("a near duplicate of what another replica encoded is found, the most a
   // What was found near is ours now, and exact for its own image.
   CHECK(two.Find(2));
   CHECK(two.Lookups("local", "exact") == 1);
+}
+
+TEST_CASE("what a frame soon after shows to be fleeting answers for no replica any more") {
+  RedisAdmin redis;
+  Replica one(redis.server.port());
+  Replica two(redis.server.port());
+  const int64_t began = UnixNow();
+  one.StoreNear(1, Face(1), kAnna, kLane, began);
+  REQUIRE(Eventually([&] { return redis.Keys('x').size() == 1; }));
+  Replica& witness = GENERATE(true, false) ? one : two;
+  REQUIRE(witness.FindNear(Face(1)).value);
+  CHECK_FALSE(witness.FindNear(Face(2), kLane, UnixNow()).value);
+  CHECK(Eventually([&] { return redis.Keys('n').empty(); }));
+  CHECK_FALSE(witness.FindNear(Face(1)).value);
+  CHECK(two.Find(1));  // for its own image
 }
 
 TEST_CASE(

@@ -45,6 +45,17 @@ TEST_CASE("an encode answers for its lifetime only, and only the last few are re
   CHECK(ReplayNear(3, 2, one, Line({0, 0.5F, 0})) == AnsweredBy{0, 1, 2});
 }
 
+TEST_CASE("an encode that a frame soon after is unlike answers no more, and leaves its place") {
+  NearPolicy policy = {.threshold = 0.9F, .lifetime_s = 100, .candidates = 2, .fleeting_s = 1.5};
+  const SimilarityOf blinks = Line({0, 1, 0, 0.5F, 0, 1});
+  CHECK(ReplayNear(6, 1, policy, blinks) == AnsweredBy{0, 1, 2, 3, 4, 5});
+  CHECK(ReplayNear(6, 2, policy, blinks) == AnsweredBy{0, 1, 0, 3, 4, 5});
+  const SimilarityOf rests = Line({0, 0, 0, 1, 0, 2, 0, 1});
+  CHECK(ReplayNear(8, 0.5, policy, rests) == AnsweredBy{0, 0, 0, 3, 0, 5, 0, 7});
+  policy.fleeting_s = 0;
+  CHECK(ReplayNear(8, 0.5, policy, rests) == AnsweredBy{0, 0, 0, 3, 0, 5, 6, 7});
+}
+
 TEST_CASE("holding spreads its encodes to reach a hit rate") {
   CHECK(ReplayHold(4, 0) == AnsweredBy{0, 1, 2, 3});
   for (double rate : {0.5, 0.6, 0.75, 0.8}) {

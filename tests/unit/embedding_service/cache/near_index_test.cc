@@ -42,9 +42,10 @@ struct Index {
               .descriptor = Face(0)},
              now, now + seconds(20), deletions);
   }
-  std::vector<int> Keys(const NearLane& lane = kLane) const {
+  std::vector<int> Keys(const NearLane& lane = kLane) {
     std::vector<int> keys;
-    for (const NearMatch& match : near.Find(lane, Face(0), kThreshold, now)) {
+    for (const NearMatch& match :
+         near.Find(lane, {.descriptor = Face(0)}, kThreshold, now).matches) {
       keys.push_back(match.key[0] | match.key[1] << 8);
     }
     return keys;
@@ -78,12 +79,58 @@ TEST_CASE("the most alike comes first, and what is not alike not at all") {
                  kNow + seconds(20), index.deletions);
   const float other = Similarity(Face(0), Face(1));
   REQUIRE(other < 1);
-  const auto matches = index.near.Find(kLane, Face(0), other, kNow);
+  const auto matches = index.near.Find(kLane, {.descriptor = Face(0)}, other, kNow).matches;
   REQUIRE(matches.size() == 2);
   CHECK(matches[0].key == Key(2));
   CHECK(matches[0].similarity == 1);
   CHECK(matches[1].similarity == other);
-  CHECK(index.near.Find(kLane, Face(0), other + 0.001F, kNow).size() == 1);
+  const auto fewer = index.near.Find(kLane, {.descriptor = Face(0)}, other + 0.001F, kNow);
+  CHECK(fewer.matches.size() == 1);
+  CHECK(fewer.fleeting.empty());
+}
+
+// A blink between two frames of a face at rest.
+TEST_CASE("an encode that a frame soon after is unlike is forgotten, and the others stay") {
+  const int64_t blink_us = 1'000'000'000;
+  Index index;
+  index.Add(1, kLane, kAnna, blink_us - 500'000);
+  index.near.Add({.lane = kLane,
+                  .session = kAnna,
+                  .accepted_at_us = blink_us,
+                  .key = Key(2),
+                  .descriptor = Face(1)},
+                 kNow, kNow + seconds(20), index.deletions);
+  const FaceDescriptor rest = Face(0), blink = Face(1);
+  const float threshold = Similarity(rest, blink) + 0.001F;
+  const auto look = [&](const FaceDescriptor& face, int64_t accepted_at_us) {
+    return index.near.Find(kLane, {face, accepted_at_us}, threshold, kNow);
+  };
+  const int64_t soon_us = std::chrono::microseconds(kNearFleeting).count();
+  // Later it has stood for too long, before it nobody could know; who does not say when is no
+  // proof.
+  for (const int64_t at_us : {blink_us + soon_us, blink_us - 1, blink_us, int64_t{0}}) {
+    CHECK(look(rest, at_us).fleeting.empty());
+  }
+  REQUIRE(look(blink, blink_us + soon_us).matches.size() == 1);
+
+  const size_t bytes = index.near.bytes();
+  const auto after = look(rest, blink_us + soon_us - 1);
+  CHECK(after.fleeting == std::vector<ContentKey>{Key(2)});
+  REQUIRE(after.matches.size() == 1);
+  CHECK(after.matches[0].key == Key(1));
+  CHECK(index.near.bytes() < bytes);
+  CHECK(look(blink, blink_us + 5'000'000).matches.empty());
+  CHECK(look(rest, blink_us + 5'000'000).matches.size() == 1);
+}
+
+TEST_CASE("a lane whose only encode was fleeting is gone") {
+  Index index;
+  index.Add(1, kLane, kAnna, 100);
+  const FaceDescriptor other = Face(1);
+  const auto found = index.near.Find(kLane, {other, 101}, 0.9999F, kNow);
+  CHECK(found.fleeting == std::vector<ContentKey>{Key(1)});
+  CHECK(index.near.bytes() == 0);
+  CHECK(index.near.Find(kLane, {other, 102}, 0.9999F, kNow).fleeting.empty());
 }
 
 TEST_CASE("a frame that is encoded anew is remembered once") {
