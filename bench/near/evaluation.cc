@@ -21,7 +21,7 @@ Score Evaluation::NearAtHitRate(size_t rule, NearPolicy policy, double hit_rate)
   float low = 0, high = 1;  // the higher the threshold the fewer hits
   Score best;
   double best_distance = 2;
-  for (int step = 0; step < 14; ++step) {
+  for (int step = 0; step < 16; ++step) {
     policy.threshold = (low + high) / 2;
     const Score score = Near(rule, policy);
     const double distance = std::abs(score.hit_rate() - hit_rate);
@@ -42,13 +42,10 @@ Score Evaluation::Hold(double hit_rate) const {
   return score;
 }
 
-double Evaluation::NoiseFlips() const {
-  std::vector<Telling> once, again;
-  for (const Recording& recording : recordings_) {
-    once.insert(once.end(), recording.once.begin(), recording.once.end());
-    again.insert(again.end(), recording.again.begin(), recording.again.end());
-  }
-  return FlipShare(once, again);
+FlipsBySureness Evaluation::NoiseFlips() const {
+  FlipsBySureness flips;
+  for (const Recording& recording : recordings_) flips += FlipsOf(recording.once, recording.again);
+  return flips;
 }
 
 }  // namespace emotion::bench

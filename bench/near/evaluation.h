@@ -26,8 +26,8 @@ class Evaluation {
 
   Score Hold(double hit_rate) const;
 
-  // Share of labels that two photographs of one moment differ in.
-  double NoiseFlips() const;
+  // Of two photographs of one moment.
+  FlipsBySureness NoiseFlips() const;
 
  private:
   std::span<const NearRule> rules_;

@@ -58,7 +58,9 @@ absl::Status RecordAll(std::vector<Recording>& recordings, size_t count,
 
 absl::Status Evaluate(const Flags& flags, const SittingOptions& frames, size_t sittings,
                       std::string_view name, const Photo& photo, Teller& teller) {
-  const std::vector<NearRule> rules = RulesToCompare();
+  std::vector<NearRule> rules = RulesToCompare();
+  const size_t first_oracle = rules.size();
+  for (NearRule& oracle : Oracles()) rules.push_back(std::move(oracle));
   Occasion occasion{.name = std::string(name), .drawn = {}, .calm = sittings, .photo = {}};
   for (const Temper temper : {Temper::kCalm, Temper::kRestless}) {
     SittingOptions options = frames;
@@ -74,7 +76,7 @@ absl::Status Evaluate(const Flags& flags, const SittingOptions& frames, size_t s
     });
     if (!status.ok()) return status;
   }
-  fmt::print("{}", ReportOn(occasion, rules));
+  fmt::print("{}", ReportOn(occasion, rules, first_oracle));
   return absl::OkStatus();
 }
 

@@ -65,7 +65,8 @@ absl::StatusOr<Recording> Record(const std::vector<std::string>& jpegs,
     recording.told.tellings.push_back(frame.telling);
     if (i % kFramesPerRepeat == 0) recording.once.push_back(frame.telling);
     for (size_t rule = 0; rule < rules.size(); ++rule) {
-      recording.described[rule].push_back(rules[rule].describe(frame.image));
+      recording.described[rule].push_back(rules[rule].describe(
+          {.image = frame.image, .embedding = frame.embedding, .telling = frame.telling}));
     }
   }
   for (const ToldFrame& frame : *repeated) recording.again.push_back(frame.telling);

@@ -34,8 +34,8 @@ std::string Row(std::string_view name, const Score& score) {
                         100 * score.share_right_anew());
   const bool events = score.events != std::array<size_t, kEventKinds>{};
   return fmt::format("| {} | {} | {} | {} | {} | {} | {} | {} | {:.2f} |\n", name,
-                     Percent(score.hit_rate()), Percent(score.level_flip_rate()),
-                     Percent(score.sure_flip_rate()), Percent(score.flip_rate()), right,
+                     Percent(score.hit_rate()), Percent(score.flips.flip_rate()),
+                     Percent(score.flips.sure_flip_rate()), Percent(score.flip_rate()), right,
                      events ? Percent(score.seen_share()) : "-",
                      events ? Percent(score.slept_share()) : "-", score.largest_change);
 }
@@ -47,6 +47,42 @@ std::string Rivals(const Evaluation& all, std::span<const NearRule> rules) {
     text += Row(rules[rule].name, all.NearAtHitRate(rule, OurPolicy(), ours.hit_rate()));
   }
   return text + Row("hold the last answer", all.Hold(ours.hit_rate())) + "\n";
+}
+
+// What is left to be won: the flips of rules that know more than any picture tells.
+std::string Limit(const Evaluation& all, std::span<const NearRule> rules, size_t first_oracle) {
+  std::string text = "| labels that flip, at hits of | " + rules[kOurs].name;
+  for (const NearRule& oracle : rules.subspan(first_oracle)) text += " | " + oracle.name;
+  text += " | hold the last answer |\n|";
+  for (size_t column = 0; column < rules.size() - first_oracle + 3; ++column) text += "---|";
+  text += "\n";
+  for (const double hits : {0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8}) {
+    text += fmt::format("| {:.0f} %", 100 * hits);
+    const auto add = [&](const Score& score) { text += " | " + Percent(score.flips.flip_rate()); };
+    add(all.NearAtHitRate(kOurs, OurPolicy(), hits));
+    for (size_t rule = first_oracle; rule < rules.size(); ++rule) {
+      add(all.NearAtHitRate(rule, OurPolicy(), hits));
+    }
+    add(all.Hold(hits));
+    text += " |\n";
+  }
+  return text + "\n";
+}
+
+// Whose doubt a flip is.
+std::string Sureness(const Evaluation& all) {
+  const FlipsBySureness near = all.Near(kOurs, OurPolicy()).flips;
+  const FlipsBySureness noise = all.NoiseFlips();
+  std::string text =
+      "| an encode gives its label | so many labels | flip over near hits | flip when the same "
+      "moment is photographed again |\n|---|---|---|---|\n";
+  for (size_t part = 0; part < FlipsBySureness::kFrom.size(); ++part) {
+    const bool last = part + 1 == FlipsBySureness::kFrom.size();
+    text += fmt::format("| {:g} to {:g} | {} | {} | {} |\n", FlipsBySureness::kFrom[part],
+                        last ? 1 : FlipsBySureness::kFrom[part + 1], Percent(near.share(part)),
+                        Percent(near.flip_rate(part)), Percent(noise.flip_rate(part)));
+  }
+  return text + "\n";
 }
 
 std::string Curve(const Evaluation& all) {
@@ -99,16 +135,18 @@ std::string Events(const Evaluation& all) {
 
 }  // namespace
 
-std::string ReportOn(const Occasion& occasion, std::span<const NearRule> rules) {
+std::string ReportOn(const Occasion& occasion, std::span<const NearRule> rules,
+                     size_t first_oracle) {
   const Evaluation all(rules, occasion.drawn);
   const auto floor = [&](std::span<const Recording> recordings) {
-    return Percent(Evaluation(rules, recordings).NoiseFlips());
+    return Percent(Evaluation(rules, recordings).NoiseFlips().flip_rate());
   };
   return fmt::format(
              "### {}\n\nFloor: of one moment photographed twice, {} of the labels differ (the "
              "photo: {}).\n\n",
              occasion.name, floor(occasion.drawn), floor(occasion.photo)) +
-         Rivals(all, rules) + Curve(all) + Parts(occasion, rules) + Events(all) + Memory(all);
+         Rivals(all, rules) + Limit(all, rules, first_oracle) + Sureness(all) + Curve(all) +
+         Parts(occasion, rules) + Events(all) + Memory(all);
 }
 
 }  // namespace emotion::bench

@@ -15,7 +15,9 @@ struct Occasion {
   std::vector<Recording> photo;
 };
 
-// All tables of one occasion. `rules` are those that it was described by; the first is ours.
-std::string ReportOn(const Occasion& occasion, std::span<const NearRule> rules);
+// All tables of one occasion. `rules` are those that it was described by; the first is ours, those
+// from `first_oracle` on are none that a cache could use.
+std::string ReportOn(const Occasion& occasion, std::span<const NearRule> rules,
+                     size_t first_oracle);
 
 }  // namespace emotion::bench

@@ -1,7 +1,9 @@
 #include "bench/near/rules.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <utility>
 
 #include "embedding_service/cache/near_duplicate.h"
 
@@ -87,6 +89,34 @@ float MeanSsim(Values a, Values b) {
   return sum / static_cast<float>(windows);
 }
 
+std::vector<float> Embedding(const Sight& sight) {
+  double squares = 0;
+  for (float value : sight.embedding) squares += double{value} * value;
+  std::vector<float> unit(sight.embedding.begin(), sight.embedding.end());
+  for (float& value : unit) value = static_cast<float>(value / std::sqrt(squares));
+  return unit;
+}
+
+float Cosine(Values a, Values b) { return std::inner_product(a.begin(), a.end(), b.begin(), 0.0F); }
+
+std::vector<float> Answer(const Sight& sight) {
+  std::vector<float> values;
+  for (const auto& levels : sight.telling.probabilities) {
+    values.insert(values.end(), levels.begin(), levels.end());
+  }
+  return values;
+}
+
+float LeastKept(Values a, Values b) {
+  float change = 0;
+  for (size_t i = 0; i < a.size(); ++i) change = std::max(change, std::abs(a[i] - b[i]));
+  return 1 - change;
+}
+
+auto Looks(std::vector<float> (*at)(const vision::RgbImage&)) {
+  return [at](const Sight& sight) { return at(sight.image); };
+}
+
 std::vector<float> OurContrasts(const vision::RgbImage& image) {
   const auto descriptor = embedding::Describe(image);
   return {descriptor.contrasts().begin(), descriptor.contrasts().end()};
@@ -105,10 +135,14 @@ float OurSimilarity(Values a, Values b) {
 }  // namespace
 
 std::vector<NearRule> RulesToCompare() {
-  return {{std::string(embedding::kNearRule), OurContrasts, OurSimilarity},
-          {"mean difference", EvenMap, MeanLikeness},
-          {"dHash", SlopeSigns, MeanLikeness},
-          {"SSIM", FullLuma, MeanSsim}};
+  return {{std::string(embedding::kNearRule), Looks(OurContrasts), OurSimilarity},
+          {"mean difference", Looks(EvenMap), MeanLikeness},
+          {"dHash", Looks(SlopeSigns), MeanLikeness},
+          {"SSIM", Looks(FullLuma), MeanSsim}};
+}
+
+std::vector<NearRule> Oracles() {
+  return {{"knows the embedding", Embedding, Cosine}, {"knows the answer", Answer, LeastKept}};
 }
 
 }  // namespace emotion::bench

@@ -11,12 +11,6 @@ double Share(size_t part, size_t whole) {
   return whole == 0 ? 0 : static_cast<double>(part) / static_cast<double>(whole);
 }
 
-size_t Flips(const Telling& a, const Telling& b) {
-  size_t flips = 0;
-  for (size_t state = 0; state < kStateCount; ++state) flips += a.levels[state] != b.levels[state];
-  return flips;
-}
-
 float LargestChange(const Telling& a, const Telling& b) {
   float largest = 0;
   for (size_t state = 0; state < kStateCount; ++state) {
@@ -28,24 +22,13 @@ float LargestChange(const Telling& a, const Telling& b) {
   return largest;
 }
 
-void CountSure(Score& score, const Telling& answered, const Telling& anew) {
-  for (size_t state = 0; state < kStateCount; ++state) {
-    const auto level = static_cast<size_t>(anew.levels[state]);
-    if (anew.probabilities[state][level] < kSure) continue;
-    ++score.sure_levels;
-    score.flipped_sure_levels += answered.levels[state] != anew.levels[state];
-  }
-}
-
 void CountHit(Score& score, const Told& told, size_t frame, size_t answer) {
   const Telling& answered = told.tellings[answer];
   const Telling& anew = told.tellings[frame];
-  const size_t flips = Flips(answered, anew);
   ++score.hits;
-  score.flipped_levels += flips;
-  score.flipped_hits += flips > 0;
+  score.flips.Count(answered, anew);
+  score.flipped_hits += answered.levels != anew.levels;
   score.largest_change = std::max(score.largest_change, LargestChange(answered, anew));
-  CountSure(score, answered, anew);
   if (told.truth.empty()) return;
   score.judged_levels += kStateCount;
   for (size_t state = 0; state < kStateCount; ++state) {
@@ -82,15 +65,50 @@ size_t Sum(const std::array<size_t, kEventKinds>& counts) {
   return std::accumulate(counts.begin(), counts.end(), size_t{0});
 }
 
+// Of the parts from `first` on.
+size_t SumFrom(size_t first, const std::array<size_t, FlipsBySureness::kFrom.size()>& counts) {
+  return std::accumulate(counts.begin() + static_cast<std::ptrdiff_t>(first), counts.end(),
+                         size_t{0});
+}
+
+constexpr size_t PartOf(float probability) {
+  size_t part = FlipsBySureness::kFrom.size() - 1;
+  while (part > 0 && probability < FlipsBySureness::kFrom[part]) --part;
+  return part;
+}
+
 }  // namespace
+
+void FlipsBySureness::Count(const Telling& answered, const Telling& anew) {
+  for (size_t state = 0; state < kStateCount; ++state) {
+    const auto level = static_cast<size_t>(anew.levels[state]);
+    const size_t part = PartOf(anew.probabilities[state][level]);
+    ++labels[part];
+    flipped[part] += answered.levels[state] != anew.levels[state];
+  }
+}
+
+FlipsBySureness& FlipsBySureness::operator+=(const FlipsBySureness& other) {
+  for (size_t part = 0; part < kFrom.size(); ++part) {
+    labels[part] += other.labels[part];
+    flipped[part] += other.flipped[part];
+  }
+  return *this;
+}
+
+double FlipsBySureness::share(size_t part) const { return Share(labels[part], SumFrom(0, labels)); }
+double FlipsBySureness::flip_rate(size_t part) const { return Share(flipped[part], labels[part]); }
+double FlipsBySureness::flip_rate() const { return Share(SumFrom(0, flipped), SumFrom(0, labels)); }
+double FlipsBySureness::sure_flip_rate() const {
+  constexpr size_t kFirst = PartOf(kSure);
+  return Share(SumFrom(kFirst, flipped), SumFrom(kFirst, labels));
+}
 
 Score& Score::operator+=(const Score& other) {
   frames += other.frames;
   hits += other.hits;
   flipped_hits += other.flipped_hits;
-  flipped_levels += other.flipped_levels;
-  sure_levels += other.sure_levels;
-  flipped_sure_levels += other.flipped_sure_levels;
+  flips += other.flips;
   largest_change = std::max(largest_change, other.largest_change);
   judged_levels += other.judged_levels;
   right_as_answered += other.right_as_answered;
@@ -105,8 +123,6 @@ Score& Score::operator+=(const Score& other) {
 
 double Score::hit_rate() const { return Share(hits, frames); }
 double Score::flip_rate() const { return Share(flipped_hits, hits); }
-double Score::level_flip_rate() const { return Share(flipped_levels, hits * kStateCount); }
-double Score::sure_flip_rate() const { return Share(flipped_sure_levels, sure_levels); }
 double Score::seen_share() const { return Share(Sum(seen), Sum(events)); }
 double Score::slept_share() const { return Share(Sum(slept_through), Sum(events)); }
 double Score::share_right_as_answered() const { return Share(right_as_answered, judged_levels); }
@@ -122,10 +138,10 @@ Score ScoreOf(const AnsweredBy& answered, const Told& told) {
   return score;
 }
 
-double FlipShare(std::span<const Telling> once, std::span<const Telling> again) {
-  size_t flips = 0;
-  for (size_t i = 0; i < once.size(); ++i) flips += Flips(once[i], again[i]);
-  return Share(flips, once.size() * kStateCount);
+FlipsBySureness FlipsOf(std::span<const Telling> once, std::span<const Telling> again) {
+  FlipsBySureness flips;
+  for (size_t i = 0; i < once.size(); ++i) flips.Count(again[i], once[i]);
+  return flips;
 }
 
 }  // namespace emotion::bench

@@ -27,15 +27,30 @@ struct Told {
 
 inline constexpr float kSure = 0.8F;
 
+// Labels and those of them that flip, by how sure an encode is of them: by the probability that it
+// gives their level.
+struct FlipsBySureness {
+  static constexpr std::array<float, 6> kFrom = {0, 0.5F, 0.6F, 0.7F, kSure, 0.9F};
+
+  // The four labels of a frame that `answered` answers and that would tell `anew`.
+  void Count(const Telling& answered, const Telling& anew);
+  FlipsBySureness& operator+=(const FlipsBySureness& other);
+
+  double share(size_t part) const;      // of all labels
+  double flip_rate(size_t part) const;  // of the part's labels
+  double flip_rate() const;             // of all
+  double sure_flip_rate() const;        // of those from kSure on
+
+  std::array<size_t, kFrom.size()> labels{};
+  std::array<size_t, kFrom.size()> flipped{};
+};
+
 // Sums over sequences; add with +=.
 struct Score {
   size_t frames = 0;
   size_t hits = 0;
-  size_t flipped_hits = 0;    // at least one of the four levels is not what an encode would tell
-  size_t flipped_levels = 0;  // of 4 x hits
-  // Those of which an encode would be sure: its level has a probability of kSure at least.
-  size_t sure_levels = 0;
-  size_t flipped_sure_levels = 0;
+  size_t flipped_hits = 0;   // at least one of the four levels is not what an encode would tell
+  FlipsBySureness flips;     // over hits
   float largest_change = 0;  // of any probability, over hits
   // Of the hits' levels where truth is known: right as answered, right as an encode would tell.
   size_t judged_levels = 0;
@@ -53,8 +68,6 @@ struct Score {
 
   double hit_rate() const;   // 0 to 1; all shares are 0 of nothing
   double flip_rate() const;  // of hits
-  double level_flip_rate() const;
-  double sure_flip_rate() const;
   double seen_share() const;
   double slept_share() const;
   double share_right_as_answered() const;
@@ -64,7 +77,7 @@ struct Score {
 // REQUIRES: one telling (and truth, if any) per frame of `answered`; events within them.
 Score ScoreOf(const AnsweredBy& answered, const Told& told);
 
-// How often two photographs of one moment are told unlike: what no rule can better. Of labels.
-double FlipShare(std::span<const Telling> once, std::span<const Telling> again);
+// How two photographs of one moment are told unlike. REQUIRES: as many of each.
+FlipsBySureness FlipsOf(std::span<const Telling> once, std::span<const Telling> again);
 
 }  // namespace emotion::bench

@@ -71,7 +71,9 @@ absl::StatusOr<std::vector<ToldFrame>> Teller::Tell(std::span<const std::string>
     const auto embeddings = encoder_->Encode(patches);
     if (!embeddings.ok()) return embeddings.status();
     for (size_t i = 0; i < prepared.size(); ++i) {
-      told.push_back({std::move(prepared[i].image), TellingOf((*embeddings)[i])});
+      told.push_back({.image = std::move(prepared[i].image),
+                      .telling = TellingOf((*embeddings)[i]),
+                      .embedding = {(*embeddings)[i].begin(), (*embeddings)[i].end()}});
     }
   }
   return told;

@@ -19,6 +19,7 @@ namespace emotion::bench {
 struct ToldFrame {
   vision::RgbImage image;  // as the embedding service sees it: decoded and resized
   Telling telling;
+  std::vector<float> embedding;
 };
 
 // One at a time.

@@ -74,11 +74,12 @@ TEST_CASE("flips and changes are counted over hits, truth over their levels") {
   CHECK(score.frames == 4);
   CHECK(score.hits == 2);
   CHECK(score.flipped_hits == 1);
-  CHECK(score.flipped_levels == 1);
-  CHECK(score.level_flip_rate() == Approx(1.0 / 8));
+  CHECK(score.flips.flip_rate() == Approx(1.0 / 8));
   CHECK(score.largest_change == Approx(0.7F));
-  CHECK(score.sure_levels == 1);  // frame 1, of boredom; the other states say 0 of everything
-  CHECK(score.flipped_sure_levels == 0);
+  // Frame 1 is sure of its boredom; the other states say 0 of everything.
+  CHECK(score.flips.labels == std::array<size_t, 6>{7, 0, 0, 0, 1, 0});
+  CHECK(score.flips.flipped == std::array<size_t, 6>{1, 0, 0, 0, 0, 0});
+  CHECK(score.flips.sure_flip_rate() == 0);
   CHECK(score.judged_levels == 8);
   CHECK(score.right_anew == 8);
   CHECK(score.right_as_answered == 7);
@@ -118,8 +119,21 @@ TEST_CASE("scores add up, and shares of nothing are 0") {
   CHECK(sum.hit_rate() == Approx(0.25));
   CHECK(sum.flip_rate() == 1);
   CHECK(sum.largest_change == Approx(0.4F));
-  CHECK(FlipShare(told.tellings, told.tellings) == 0);
-  CHECK(FlipShare(told.tellings, std::vector<Telling>{Tells(0, 0), Tells(0, 0)}) == 1.0 / 8);
+}
+
+TEST_CASE("flips stand where the encode is as sure as its label's probability says") {
+  const std::vector<Telling> once = {Tells(0, 0.95F), Tells(0, 0.8F), Tells(0, 0.55F)};
+  const FlipsBySureness same = FlipsOf(once, once);
+  CHECK(same.flip_rate() == 0);
+  CHECK(same.labels == std::array<size_t, 6>{9, 1, 0, 0, 1, 1});
+  const FlipsBySureness flips = FlipsOf(once, std::vector<Telling>(3, Tells(1, 0)));
+  CHECK(flips.flipped == std::array<size_t, 6>{0, 1, 0, 0, 1, 1});
+  CHECK(flips.flip_rate() == 0.25);
+  CHECK(flips.sure_flip_rate() == 1);
+  CHECK(flips.flip_rate(1) == 1);
+  CHECK(flips.flip_rate(2) == 0);
+  CHECK(flips.share(0) == 0.75);
+  CHECK(FlipsOf({}, {}).flip_rate() == 0);
 }
 
 }  // namespace

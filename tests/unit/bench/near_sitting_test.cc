@@ -92,11 +92,30 @@ TEST_CASE("every rule finds a picture like itself and a closed eye less so") {
   const vision::RgbImage closed = training::DrawFace(face);
   for (const NearRule& rule : RulesToCompare()) {
     CAPTURE(rule.name);
-    const auto one = rule.describe(open);
-    const auto other = rule.describe(closed);
+    const auto one = rule.describe({.image = open, .embedding = {}, .telling = {}});
+    const auto other = rule.describe({.image = closed, .embedding = {}, .telling = {}});
     CHECK(rule.similarity(one, one) == Approx(1));
     CHECK(rule.similarity(one, other) < (rule.name == "dHash" ? 1.01F : 0.9999F));
   }
+}
+
+TEST_CASE("an oracle judges by what an encode would tell, whatever the picture") {
+  const vision::RgbImage picture = training::DrawFace(training::FaceParameters());
+  const std::vector<float> embedding = {3, 4}, turned = {4, 3};
+  Telling telling, changed;
+  telling.probabilities[1] = {0.5F, 0.5F, 0, 0};
+  changed.probabilities[1] = {0.2F, 0.6F, 0.2F, 0};
+  std::vector<float> likeness;
+  for (const NearRule& oracle : Oracles()) {
+    const auto one =
+        oracle.describe({.image = picture, .embedding = embedding, .telling = telling});
+    CHECK(oracle.similarity(one, one) == Approx(1));
+    const auto other = oracle.describe({.image = picture, .embedding = turned, .telling = changed});
+    likeness.push_back(oracle.similarity(one, other));
+  }
+  REQUIRE(likeness.size() == 2);
+  CHECK(likeness[0] == Approx(0.96));
+  CHECK(likeness[1] == Approx(0.7));
 }
 
 }  // namespace
