@@ -24,7 +24,7 @@
 namespace emotion::vision {
 
 // Which products are computed in bytes (W8A8: weights with a scale for each output, values with one
-// for each patch). kMost leaves out the first eighth of the blocks.
+// for each patch). kMost leaves out the first sixth of the blocks.
 enum class ByteLayers { kNone, kMost, kAll };
 
 // What a tower computes in.

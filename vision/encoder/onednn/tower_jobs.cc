@@ -1,5 +1,6 @@
 #include "vision/encoder/onednn/tower_jobs.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "fmt/format.h"
@@ -20,7 +21,7 @@ int64_t BlockFor(int64_t n) {
 // random tower with outliers, the first eighth of the blocks makes nearly half; any one kind of
 // matrix, of all blocks, a quarter at most.
 int BlocksNotInBytes(const VisionConfig& config, ByteLayers bytes) {
-  return bytes == ByteLayers::kMost ? (config.depth + 7) / 8 : 0;
+  return bytes == ByteLayers::kMost ? std::max(config.depth / 6, 1) : 0;
 }
 
 // Lists the jobs of a tower in its format.
