@@ -15,27 +15,11 @@ cd "$(dirname "$0")/.."
 
 bin=build/release/bin
 image=tests/data/images/astronaut_face.jpg
-quick=
-out=
-scenarios=()
-while [ $# -gt 0 ]; do
-  case $1 in
-    --quick) quick=yes ;;
-    --out) out=${2:?--out DIR}; shift ;;
-    -h | --help) sed -n '2,/^set/p' "$0" | sed 's/^# \{0,1\}//;/^set/d'; exit 0 ;;
-    *) scenarios+=("$1") ;;
-  esac
-  shift
-done
-[ ${#scenarios[@]} -gt 0 ] || scenarios=(latency hits flush)
-[ -n "$out" ] || out=$(mktemp -d)
-mkdir -p "$out"
+. bench/load/scenarios.sh
+read_flags "latency hits flush" "$@"
 missed=0
 pids=()
 export EMOTION_SESSION_SECRET="of a benchmark, not secret" EMOTION_CACHE_SECRET="of a benchmark, not secret"
-
-full() { if [ -n "$quick" ]; then echo "$1"; else echo "$2"; fi; }
-table() { python3 bench/load/table.py "$@"; echo; }
 
 # start NAME COMMAND...: in the background; its first line on stdout, once it is there, is $line.
 start() {
@@ -152,16 +136,8 @@ scenario_flush() {
     --rows "before: $out/flush.json before" "from then on: $out/flush.json after"
 }
 
-if [ ! -d build/release ] || [ "$(grep -c '^EMOTION_BUILD_BENCH:BOOL=ON' build/release/CMakeCache.txt)" = 0 ]; then
-  mkdir -p build/release
-  cmake --preset release -DEMOTION_BUILD_BENCH=ON >build/release/configure.log
-fi
-cmake --build --preset release --target emotion emotion-serve emotion-embedding emotion-classifier emotion-gateway \
-  emotion-bench-load emotion-bench-stack emotion-bench-echo >"$out/build.log" || { tail -30 "$out/build.log" >&2; exit 1; }
-
-for scenario in "${scenarios[@]}"; do
-  declare -F "scenario_$scenario" >/dev/null || { echo "there is no scenario $scenario; see --help" >&2; exit 2; }
-done
-for scenario in "${scenarios[@]}"; do "scenario_$scenario"; done
+build_for_bench emotion emotion-serve emotion-embedding emotion-classifier emotion-gateway \
+  emotion-bench-load emotion-bench-stack emotion-bench-echo
+run_scenarios
 echo "Machine: $(nproc) cores, load $(cut -d' ' -f1-3 /proc/loadavg). Numbers of each run: $out"
 exit $missed

@@ -16,29 +16,13 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 bin=build/release/bin
-quick=
-out=
-scenarios=()
-while [ $# -gt 0 ]; do
-  case $1 in
-    --quick) quick=yes ;;
-    --out) out=${2:?--out DIR}; shift ;;
-    -h | --help) sed -n '2,/^set/p' "$0" | sed 's/^# \{0,1\}//;/^set/d'; exit 0 ;;
-    *) scenarios+=("$1") ;;
-  esac
-  shift
-done
-[ ${#scenarios[@]} -gt 0 ] || scenarios=(overload live share sockets cleanup)
-[ -n "$out" ] || out=$(mktemp -d)
-mkdir -p "$out"
+. bench/load/scenarios.sh
+read_flags "overload live share sockets cleanup" "$@"
 for scenario in "${scenarios[@]}"; do rm -f "$out/${scenario}_"*; done
 ulimit -n "$(ulimit -Hn)"
 missed=0
 unjudged=0
 stack_pid=
-
-# full QUICK FULL: the first with --quick.
-full() { if [ -n "$quick" ]; then echo "$1"; else echo "$2"; fi; }
 
 # Starts the system: gateway, classifier and stack_pid say where.
 start() {
@@ -91,8 +75,6 @@ judge() {
   sed -n "s/^\(MISSED\|NOT JUDGED\)/\1 in $1/p" "$out/$1.md"
   if [ "$2" != 3 ] || [ -z "$quick" ]; then missed=1; else unjudged=1; fi
 }
-
-table() { python3 bench/load/table.py "$@"; echo; }
 
 # A queue counts the same sessions for a shorter time: it cannot recover, only grow.
 scenario_overload() {
@@ -240,17 +222,8 @@ scenario_cleanup() {
   echo
 }
 
-if [ ! -d build/release ] || [ "$(grep -c '^EMOTION_BUILD_BENCH:BOOL=ON' build/release/CMakeCache.txt)" = 0 ]; then
-  mkdir -p build/release
-  cmake --preset release -DEMOTION_BUILD_BENCH=ON >build/release/configure.log
-fi
-cmake --build --preset release --target emotion-bench-load emotion-bench-stack >"$out/build.log" ||
-  { tail -30 "$out/build.log" >&2; exit 1; }
-
-for scenario in "${scenarios[@]}"; do
-  declare -F "scenario_$scenario" >/dev/null || { echo "there is no scenario $scenario; see --help" >&2; exit 2; }
-done
-for scenario in "${scenarios[@]}"; do "scenario_$scenario"; done
+build_for_bench emotion-bench-load emotion-bench-stack
+run_scenarios
 [ $unjudged = 0 ] || echo "The machine is too busy: some of this was not judged."
 echo "Machine: $(nproc) cores, load $(cut -d' ' -f1-3 /proc/loadavg). Numbers of each run: $out"
 exit $missed
