@@ -2,14 +2,21 @@
 """The encoder beside its peers: same weights, same faces, same threads, alternating in one run.
 
     emotion model random /tmp/7b --size 7b
-    compare_encoder.py EMOTION_BENCH /tmp/7b [--precision fp32|bf16|int8] [--batch 1 4 8] [--rounds 7] [--peer NAME ...]
+    compare_encoder.py EMOTION_BENCH /tmp/7b [--precision fp32 int8] [--peers openvino,onnxruntime] [--batch 1,4,8]
+                       [--rounds 7] [--keep FOLDER]
 
-Needs the oracles' environment and requirements.txt beside this file. Prints a Markdown table: the fastest of the
-rounds of each, and the peer's time over ours. Every peer is first held to transformers' eager embedding; in int8, eager
-and compiled stay in fp32, OpenVINO is left out (it needs another package to quantise), and our own fp32 is a peer.
+Needs the oracles' environment and requirements.txt beside this file. Prints one Markdown table: the fastest of the
+rounds of each, the peer's time over ours, and how near both are to transformers in fp32 (the smallest cosine of the
+faces). Faces and weights are drawn from formulas; a peer whose ranges are found beforehand (OpenVINO in int8) sees
+other faces of the same formula.
+
+Every program runs in a process of its own, and no more than two at once. What is exported and quantised lies in the
+folder of --keep, from which a later run takes it; in int8 making it takes minutes and a multiple of the weights.
 """
 
 import argparse
+import hashlib
+import os
 import subprocess
 import sys
 import tempfile
@@ -17,237 +24,156 @@ import time
 from pathlib import Path
 
 import numpy
-import torch
-from safetensors import safe_open
-from transformers.models.qwen2_5_vl.configuration_qwen2_5_vl import Qwen2_5_VLVisionConfig
-from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2_5_VisionTransformerPretrainedModel
 
-PATCHES = 64  # of a face of 112x112: one attention window, which is also the whole frame
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "int8": torch.float32}  # of what is not quantised
+import peers as peer_programs
+
+HERE = Path(__file__).resolve().parent
+LEAST_COSINE = {"fp32": 0.999, "bf16": 0.999, "int8": 0.99}  # below it, something else is computed
+SETTLE_SECONDS = 0.1  # threads of a pool may spin for a while after their work; nobody is timed beside them
 
 
-class Ours:
-    """`emotion bench encoder --step`: one encode for each line."""
+def numbers(text):
+    return [int(word) for word in text.split(",")]
 
-    def __init__(self, program, model, precision, batch, threads):
-        self.process = subprocess.Popen(
-            [program, "encoder", "--model", model, "--precision", precision, "--batch", str(batch), "--threads",
-             str(threads), "--step"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        assert self.process.stdout.readline() == "ready\n"
+
+def names(text):
+    return text.split(",")
+
+
+class Stepper:
+    """A program that encodes once for each line of its input and answers with its seconds."""
+
+    def __init__(self, *command):
+        self.scratch = tempfile.TemporaryDirectory()
+        file = f"{self.scratch.name}/vectors.npy"
+        self.process = subprocess.Popen([*map(str, command), "--vectors", file], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, text=True)
+        if self.process.stdout.readline() != "ready\n":
+            raise SystemExit(f"did not start: {' '.join(map(str, command))}")
+        self.vectors = numpy.load(file)
 
     def seconds(self):
+        time.sleep(SETTLE_SECONDS)
         self.process.stdin.write("\n")
         self.process.stdin.flush()
         return float(self.process.stdout.readline())
 
-    def close(self):
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
         self.process.stdin.close()
         self.process.wait()
+        self.scratch.cleanup()
 
 
-def load_weights(model):
-    weights = {}
-    for file in sorted(Path(model).glob("*.safetensors")):
-        with safe_open(file, framework="pt") as tensors:
-            for name in tensors.keys():
-                weights[name.removeprefix("model.").removeprefix("visual.")] = tensors.get_tensor(name)
-    return weights
+def cosine(vectors, reference):
+    lengths = numpy.linalg.norm(vectors, axis=1) * numpy.linalg.norm(reference, axis=1)
+    return float(((vectors * reference).sum(axis=1) / lengths).min())
 
 
-def load_transformers(model, dtype):
-    import json
-    config = json.loads((Path(model) / "config.json").read_text())
-    config = config.get("vision_config", config)
-    tower = Qwen2_5_VisionTransformerPretrainedModel._from_config(
-        Qwen2_5_VLVisionConfig(**config), attn_implementation="eager", torch_dtype=dtype)
-    tower.load_state_dict(load_weights(model))
-    return tower.eval()
+class Comparison:
+    def __init__(self, arguments, folder):
+        self.program, self.model, self.threads = arguments.program, arguments.model, arguments.threads
+        self.rounds, self.folder = arguments.rounds, folder
+
+    def version(self):
+        """Of the weights and of the packages: what was made from others is made again."""
+        state = [(HERE / "requirements.txt").read_text()]
+        for file in sorted(Path(self.model).iterdir()):
+            state.append(f"{file.name} {file.stat().st_size} {file.stat().st_mtime_ns}")
+        return hashlib.sha256("\n".join(state).encode()).hexdigest()[:12]
+
+    def make(self, name, precision):
+        folder = self.folder / f"{name}-{precision}-{self.version()}"
+        if peer_programs.PEERS[name].make and not (folder / "made").exists():
+            print(f"Making {folder}", file=sys.stderr, flush=True)
+            subprocess.run([sys.executable, HERE / "peers.py", "make", name, precision, self.model, folder],
+                           stdout=sys.stderr, check=True)
+        return folder
+
+    def ours(self, precision, batch):
+        return Stepper(self.program, "encoder", "--model", self.model, "--precision", precision, "--batch", batch,
+                       "--threads", self.threads, "--step")
+
+    def peer(self, name, precision, batch):
+        if name == "ours":  # in fp32, beside what int8 gains
+            return self.ours("fp32", batch)
+        return Stepper(sys.executable, HERE / "peers.py", "step", name, precision, self.model,
+                       self.make(name, precision), "--batch", batch, "--threads", self.threads)
+
+    def reference(self, batch):
+        file = self.folder / f"reference-{batch}-{self.version()}.npy"
+        if not file.exists():
+            with self.peer("eager", "fp32", batch) as eager:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                numpy.save(file, eager.vectors)
+        return numpy.load(file)
+
+    def row(self, name, precision, batch):
+        reference = self.reference(batch)
+        with self.peer(name, precision, batch) as peer, self.ours(precision, batch) as ours:
+            near = [cosine(program.vectors, reference) for program in (peer, ours)]
+            if min(near) < LEAST_COSINE[precision]:
+                raise SystemExit(f"{name} or ours computes something else in {precision}: cosines {near}")
+            rounds = [(peer.seconds(), ours.seconds()) for _ in range(self.rounds)]
+        theirs, mine = (min(column) * 1e3 / batch for column in zip(*rounds))
+        title = "ours in fp32" if name == "ours" else peer_programs.PEERS[name].title
+        return (f"| {precision} | {title} | {batch} | {theirs:.1f} | {mine:.1f} | {theirs / mine:.2f} | "
+                f"{near[0]:.6f} | {near[1]:.6f} |")
 
 
-def pooled(tokens, batch):
-    return tokens.float().reshape(batch, -1, tokens.shape[-1]).mean(dim=1)
+def peers_of(precision, wanted):
+    known = [name for name, peer in peer_programs.PEERS.items() if precision in peer.precisions]
+    if precision == "int8":
+        known.insert(0, "ours")
+    return [name for name in wanted or known if name in known]
 
 
-class StaticTower(torch.nn.Module):
-    """The tower for faces of 8x8 patches, without anything that depends on data: what exporters take best."""
-
-    def __init__(self, tower, batch):
-        super().__init__()
-        self.tower, self.batch = tower, batch
-        grid = torch.tensor([[1, 8, 8]] * batch)
-        with torch.no_grad():
-            angles = tower.rot_pos_emb(grid).repeat(1, 2)
-        self.register_buffer("cos", angles.cos()[:, None, :])
-        self.register_buffer("sin", angles.sin()[:, None, :])
-
-    def rotate(self, x):
-        wide = x.float()
-        first, second = wide.chunk(2, dim=-1)
-        return (wide * self.cos + torch.cat((-second, first), dim=-1) * self.sin).to(x.dtype)
-
-    def attend(self, block, x):
-        heads = block.attn.num_heads
-        q, k, v = block.attn.qkv(x).reshape(x.shape[0], 3, heads, -1).unbind(1)
-        split = lambda y: y.reshape(self.batch, PATCHES, heads, -1).transpose(1, 2)
-        out = torch.nn.functional.scaled_dot_product_attention(split(self.rotate(q)), split(self.rotate(k)), split(v))
-        return block.attn.proj(out.transpose(1, 2).reshape(x.shape[0], -1))
-
-    def forward(self, rows):
-        tower = self.tower
-        x = torch.nn.functional.linear(rows, tower.patch_embed.proj.weight.flatten(1))
-        for block in tower.blocks:
-            x = x + self.attend(block, block.norm1(x))
-            x = x + block.mlp(block.norm2(x))
-        return tower.merger(x)
-
-
-class Eager:
-    name = "transformers, eager"
-
-    def __init__(self, tower, batch, threads, precision):
-        self.tower = tower
-        self.grid = torch.tensor([[1, 8, 8]] * batch)
-
-    def run(self, rows):
-        with torch.no_grad():
-            output = self.tower(rows.to(self.tower.dtype), grid_thw=self.grid)
-        return output if isinstance(output, torch.Tensor) else output.last_hidden_state
-
-
-class Compiled:
-    name = "PyTorch, compiled"
-
-    def __init__(self, tower, batch, threads, precision):
-        self.dtype = tower.dtype
-        self.tower = torch.compile(StaticTower(tower, batch), mode="max-autotune-no-cudagraphs", dynamic=False)
-
-    def run(self, rows):
-        with torch.no_grad():
-            return self.tower(rows.to(self.dtype))
-
-
-class OpenVino:
-    name = "OpenVINO"
-
-    def __init__(self, tower, batch, threads, precision):
-        import openvino
-        rows = torch.zeros(batch * PATCHES, 1176)
-        model = openvino.convert_model(StaticTower(tower, batch), example_input=rows, input=[rows.shape])
-        precision = "f32" if tower.dtype == torch.float32 else "bf16"
-        self.compiled = openvino.Core().compile_model(
-            model, "CPU", {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": precision,
-                           "PERFORMANCE_HINT": "LATENCY"})
-
-    def run(self, rows):
-        return torch.from_numpy(self.compiled(rows.numpy())[0])
-
-
-class OnnxRuntime:
-    name = "ONNX Runtime"
-
-    def __init__(self, tower, batch, threads, precision):
-        import onnxruntime
-        self.folder = tempfile.TemporaryDirectory()
-        path = str(Path(self.folder.name) / "tower.onnx")
-        torch.onnx.export(StaticTower(tower, batch), (torch.zeros(batch * PATCHES, 1176),), path, dynamo=False,
-                          input_names=["rows"], output_names=["tokens"], opset_version=17)
-        if precision == "int8":
-            path = self.quantise(path)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-        self.session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-
-    @staticmethod
-    def quantise(path):
-        """Weights for each channel, activations as they come; 7 bits of weights, or sums saturate without VNNI."""
-        from onnxruntime.quantization import QuantType, quantize_dynamic
-        quantised = path + ".int8"
-        quantize_dynamic(path, quantised, weight_type=QuantType.QInt8, per_channel=True, reduce_range=True,
-                         use_external_data_format=True)
-        return quantised
-
-    def run(self, rows):
-        return torch.from_numpy(self.session.run(None, {"rows": rows.numpy()})[0])
-
-
-class OursInFp32:
-    name = "ours in fp32"
-
-    def __init__(self, program, model, batch, threads):
-        self.ours = Ours(program, model, "fp32", batch, threads)
-
-    def seconds(self):
-        return self.ours.seconds()
-
-    def close(self):
-        self.ours.close()
-
-
-PEERS = {"eager": Eager, "compiled": Compiled, "openvino": OpenVino, "onnxruntime": OnnxRuntime}
-
-
-def timed(function, *arguments):
-    begin = time.perf_counter()
-    function(*arguments)
-    return time.perf_counter() - begin
-
-
-def check(peer, rows, reference, batch, precision):
-    found = pooled(peer.run(rows), batch)
-    cosine = torch.nn.functional.cosine_similarity(found, reference).min().item()
-    least = 0.99 if precision == "int8" else 0.999
-    assert cosine > least, f"{peer.name} computes something else: cosine {cosine}"
-    return f"{cosine:.6f}"
-
-
-def make_peer(name, tower, batch, arguments):
-    if name == "ours-fp32":
-        return OursInFp32(arguments.program, arguments.model, batch, arguments.threads)
-    return PEERS[name](tower, batch, arguments.threads, arguments.precision)
-
-
-def choose_peers(arguments):
-    if arguments.peer:
-        return arguments.peer
-    return ["ours-fp32", "onnxruntime"] if arguments.precision == "int8" else list(PEERS)
-
-
-def main():
+def parse():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("program")
     parser.add_argument("model")
-    parser.add_argument("--precision", default="fp32", choices=DTYPES)
-    parser.add_argument("--batch", type=int, nargs="+", default=[1, 4, 8])
+    parser.add_argument("--precision", nargs="+", default=["fp32"], choices=LEAST_COSINE)
+    parser.add_argument("--peers", type=names, default=[], help="of ours,eager,compiled,openvino,onnxruntime")
+    parser.add_argument("--batch", type=numbers, default=[1, 4, 8])
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--peer", nargs="+", choices=[*PEERS, "ours-fp32"])
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--keep", type=Path, help="where exported and quantised towers stay")
+    parser.add_argument("--make-only", action="store_true", help="exports and quantises, and measures nothing")
     arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
+    for name in arguments.peers:
+        if name != "ours" and name not in peer_programs.PEERS:
+            parser.error(f"--peers knows ours, {', '.join(peer_programs.PEERS)}; was '{name}'")
+    return arguments
 
-    print(f"| {arguments.precision}, {arguments.threads} threads | batch | peer, ms a face | ours, ms a face | ratio | cosine |")
-    print("|---|---|---|---|---|---|", flush=True)
-    tower = load_transformers(arguments.model, DTYPES[arguments.precision])
-    for batch in arguments.batch:
-        rows = torch.from_numpy(numpy.random.default_rng(1).standard_normal((batch * PATCHES, 1176), numpy.float32))
-        reference = pooled(Eager(tower, batch, arguments.threads, arguments.precision).run(rows), batch)
-        ours = Ours(arguments.program, arguments.model, arguments.precision, batch, arguments.threads)
-        for name in choose_peers(arguments):
-            peer = make_peer(name, tower, batch, arguments)
-            step = peer.seconds if name == "ours-fp32" else lambda: timed(peer.run, rows)
-            cosine = "-" if name == "ours-fp32" else check(peer, rows, reference, batch, arguments.precision)
-            theirs = []
-            mine = []
-            for _ in range(arguments.rounds):
-                theirs.append(step())
-                mine.append(ours.seconds())
-            fastest = min(theirs) * 1e3 / batch
-            own = min(mine) * 1e3 / batch
-            print(f"| {peer.name} | {batch} | {fastest:.1f} | {own:.1f} | {fastest / own:.2f} | {cosine} |", flush=True)
-            if name == "ours-fp32":
-                peer.close()
-            del peer
-        ours.close()
+
+def compare(arguments, folder):
+    comparison = Comparison(arguments, folder)
+    wanted = [(name, precision) for precision in arguments.precision if peer_programs.computes(precision)
+              for name in peers_of(precision, arguments.peers)]
+    if arguments.make_only:
+        for name, precision in wanted:
+            if name != "ours":
+                comparison.make(name, precision)
+        for batch in arguments.batch:
+            comparison.reference(batch)
+        return
+    print(f"| {arguments.threads} threads | peer | batch | peer, ms a face | ours, ms a face | ratio | "
+          "peer's cosine | our cosine |")
+    print("|---|---|--:|--:|--:|--:|--:|--:|", flush=True)
+    for name, precision in wanted:
+        for batch in arguments.batch:
+            print(comparison.row(name, precision, batch), flush=True)
+    for precision in arguments.precision:
+        if not peer_programs.computes(precision):
+            print(f"\n{precision} was left out: this CPU has no instructions for it.")
+
+
+def main():
+    arguments = parse()
+    with tempfile.TemporaryDirectory() as scratch:
+        compare(arguments, arguments.keep or Path(scratch))
 
 
 if __name__ == "__main__":

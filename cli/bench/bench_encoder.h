@@ -32,6 +32,9 @@ class EncoderBench {
   // The time of one encode of the batch.
   absl::StatusOr<double> EncodeSeconds();
 
+  // The vectors of the faces, which are the same for every model and precision.
+  absl::StatusOr<std::vector<std::vector<float>>> Vectors();
+
   // Takes a second or two.
   MachinePeaks MeasurePeaks() const;
 

@@ -9,6 +9,7 @@
 
 #include "cli/bench/bench_encoder.h"
 #include "cli/command_line.h"
+#include "cli/npy.h"
 
 namespace emotion::cli {
 namespace {
@@ -83,10 +84,16 @@ int Step(EncoderBench& bench) {
   return kExitDone;
 }
 
+absl::Status WriteVectors(EncoderBench& bench, const std::string& file) {
+  const auto vectors = bench.Vectors();
+  return vectors.ok() ? WriteNpy(file, *vectors) : vectors.status();
+}
+
 struct Wanted {
   BenchOptions bench;
   std::string precision = "fp32";
   int runs = 7;
+  std::string vectors;
   bool json = false;
   bool step = false;
 };
@@ -102,6 +109,10 @@ int Bench(Wanted wanted) {
   wanted.bench.precision = *precision;
   auto bench = EncoderBench::Load(wanted.bench);
   if (!bench.ok()) return Fail(std::string(bench.status().message()));
+  if (!wanted.vectors.empty()) {
+    const absl::Status written = WriteVectors(*bench, wanted.vectors);
+    if (!written.ok()) return Fail(std::string(written.message()));
+  }
   if (wanted.step) return Step(*bench);
   const MachinePeaks before = bench->MeasurePeaks();
   const auto times = TimeRuns(*bench, wanted.runs);
@@ -140,6 +151,8 @@ int Main(Arguments words) {
   encoder.add_flag("--json", wanted.json, "one JSON line instead of text");
   encoder.add_flag("--step", wanted.step,
                    "no report: one encode and its seconds for each line of the input");
+  encoder.add_option("--vectors", wanted.vectors,
+                     "first writes the faces' vectors there, float32 [batch, dim] (.npy)");
   return ParseAndRun(app, words, [&] { return Bench(wanted); });
 }
 
