@@ -21,6 +21,8 @@ constexpr std::array kNames = {
     NameRow{"in_time_share", "goodput over offered"},
     NameRow{"late_share", "predictions after the deadline, over offered; so below"},
     NameRow{"exact_share near_share", "answered by the cache, over predictions"},
+    NameRow{"cached.share cached.p50_ms cached.p90_ms cached.p99_ms cached.max_ms",
+            "of the predictions that the cache answered; encoded.share and so on: of the others"},
     NameRow{"superseded_share", "a newer frame of the session took the place"},
     NameRow{"refused_share", "QUEUE_FULL and RATE_LIMITED"},
     NameRow{"failed_share", "everything else, UNANSWERED and CONNECTION among it"},
@@ -47,6 +49,20 @@ double Share(uint64_t part, uint64_t whole) {
 
 double SecondsOf(Offset time) { return std::chrono::duration<double>(time).count(); }
 
+void AddLatency(const std::string& prefix, const LatencyHistogram& latency, Values& values) {
+  values[prefix + "p50_ms"] = Milliseconds(latency.Percentile(0.5));
+  values[prefix + "p90_ms"] = Milliseconds(latency.Percentile(0.9));
+  values[prefix + "p99_ms"] = Milliseconds(latency.Percentile(0.99));
+  values[prefix + "max_ms"] = Milliseconds(latency.max());
+}
+
+// One of the two ways in which predictions come about.
+void AddWay(const std::string& prefix, const LatencyHistogram& way, const Slice& slice,
+            Values& values) {
+  values[prefix + "share"] = Share(way.count(), slice.latency.count());
+  AddLatency(prefix, way, values);
+}
+
 void AddSlice(const std::string& prefix, const Slice& slice, double seconds, Values& values) {
   const auto put = [&](const char* name, double value) { values[prefix + name] = value; };
   put("offered", static_cast<double>(slice.offered) / seconds);
@@ -60,10 +76,9 @@ void AddSlice(const std::string& prefix, const Slice& slice, double seconds, Val
   put("failed_share", Share(slice.failed, slice.offered));
   put("withdrawn_share", Share(slice.withdrawn, slice.offered));
   put("held_back_share", Share(slice.held_back, slice.offered + slice.held_back));
-  put("p50_ms", Milliseconds(slice.latency.Percentile(0.5)));
-  put("p90_ms", Milliseconds(slice.latency.Percentile(0.9)));
-  put("p99_ms", Milliseconds(slice.latency.Percentile(0.99)));
-  put("max_ms", Milliseconds(slice.latency.max()));
+  AddLatency(prefix, slice.latency, values);
+  AddWay(prefix + "cached.", slice.cached, slice, values);
+  AddWay(prefix + "encoded.", slice.encoded, slice, values);
   put("age_p50_ms", Milliseconds(slice.age.Percentile(0.5)));
   put("age_p99_ms", Milliseconds(slice.age.Percentile(0.99)));
   put("refuse_p50_ms", Milliseconds(slice.refusal.Percentile(0.5)));

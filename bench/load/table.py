@@ -3,8 +3,8 @@
 
   table.py --rows 'ours: a.json surge' 'a queue: b.json surge' --columns goodput p99_ms
 
-A row is TITLE: FILE [PHASE[.CLASS]]; without a phase it is the whole run. A column is a name of
-emotion-bench-load --help; what a run does not have stays empty.
+A row is TITLE: FILE [PHASE[.CLASS]]; without a phase it is the whole run. `cached` and `encoded` are classes, too.
+A column is a name of emotion-bench-load --help; what a run does not have stays empty.
 Runs that were not made have no row.
 """
 
@@ -15,9 +15,9 @@ import sys
 
 TITLES = {
     "offered": "offered/s", "goodput": "goodput/s", "late_share": "late",
-    "exact_share": "exact hits", "near_share": "near hits",
+    "share": "of the answers", "exact_share": "exact hits", "near_share": "near hits",
     "superseded_share": "superseded", "refused_share": "refused", "failed_share": "failed",
-    "withdrawn_share": "withdrawn", "held_back_share": "held back", "p50_ms": "p50 ms", "p99_ms": "p99 ms",
+    "withdrawn_share": "withdrawn", "held_back_share": "held back", "p50_ms": "p50 ms", "p90_ms": "p90 ms", "p99_ms": "p99 ms",
     "max_ms": "max ms", "age_p50_ms": "age p50 ms", "age_p99_ms": "age p99 ms",
     "refuse_p99_ms": "refusal p99 ms", "settle_s": "normal after s", "starved": "starved sessions",
     "answers_min": "answers of a session: min", "answers_median": "median", "answers_max": "max",
@@ -30,7 +30,7 @@ TITLES = {
 def formatted(name, value):
     if value is None:
         return ""
-    if name.endswith("_share"):
+    if name.endswith("share"):
         return f"{100 * value:.1f} %"
     if name.startswith(("answers", "starved", "connected", "cut_off", "server_rss")):
         return f"{value:.0f}"

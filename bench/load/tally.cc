@@ -22,6 +22,8 @@ void Slice::Merge(const Slice& other) {
   withdrawn += other.withdrawn;
   held_back += other.held_back;
   latency.Merge(other.latency);
+  cached.Merge(other.cached);
+  encoded.Merge(other.encoded);
   age.Merge(other.age);
   refusal.Merge(other.refusal);
   send_lag.Merge(other.send_lag);
@@ -84,6 +86,7 @@ void Tally::Predicted(const FrameRecord& frame, Cached cached, Offset now) {
   const bool in_time = latency <= deadline_;
   ++(in_time ? slice.in_time : slice.late);
   slice.latency.Add(latency);
+  (cached == Cached::kNo ? slice.encoded : slice.cached).Add(latency);
   slice.age.Add(now - frame.time.capture);
   if (in_time) ++second.in_time;
   second.latency.Add(latency);

@@ -38,6 +38,8 @@ struct Slice {
   uint64_t withdrawn = 0;     // the session cancelled it or left
   uint64_t held_back = 0;     // not offered: the session follows the server's pace
   LatencyHistogram latency;   // of predictions
+  LatencyHistogram cached;    // of those that are exact or near
+  LatencyHistogram encoded;   // of the others
   LatencyHistogram age;       // of predictions, from the capture
   LatencyHistogram refusal;   // of refusals
   LatencyHistogram send_lag;  // how late frames were sent: the generator's own share

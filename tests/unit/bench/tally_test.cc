@@ -52,6 +52,22 @@ TEST_CASE("a frame counts in the phase in which it was due, whenever its answer 
   CHECK(bench.tally.Sum(2, Class::kAll).late == 1);  // the whole run
 }
 
+TEST_CASE("what the cache answered and what was encoded have their own latencies") {
+  Bench bench;
+  Answer cached = kPrediction;
+  cached.cached = Cached::kNear;
+  bench.Frame(0, seconds(1), cached, milliseconds(2));
+  cached.cached = Cached::kExact;
+  bench.Frame(0, seconds(2), cached, milliseconds(1));
+  bench.Frame(0, seconds(3), kPrediction, milliseconds(50));
+  const Slice slice = bench.tally.Sum(2, Class::kAll);
+  CHECK(slice.cached.count() == 2);
+  CHECK(slice.cached.max() == milliseconds(2));
+  CHECK(slice.encoded.count() == 1);
+  CHECK(slice.encoded.max() == milliseconds(50));
+  CHECK(slice.latency.count() == 3);
+}
+
 TEST_CASE("every end of a frame has its count, and all but predictions their reason") {
   Bench bench;
   bench.Frame(0, seconds(1), AnswerOfReason("SUPERSEDED"), milliseconds(1));
