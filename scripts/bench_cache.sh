@@ -100,7 +100,7 @@ scenario_latency() {
     "exact, only Redis has it: $out/redis_exact.json hits.cached" \
     "near, only Redis has it: $out/redis_near.json hits.cached" \
     "encoded among the near: $out/redis_near.json hits.encoded" \
-    "no hit: $out/miss.json encoded" "an echo, the hops alone: $out/echo.json encoded"
+    "no hit: $out/miss.json encoded" "an echo, the hops alone: $out/echo.json cached"
 }
 
 scenario_hits() {
