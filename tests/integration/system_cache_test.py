@@ -59,16 +59,24 @@ class OneProcess(unittest.TestCase):
     def test_images_of_a_batch_are_never_near_each_other_unless_each_has_a_face_of_its_own(self):
         images = [base64.b64encode(nuance(FACE, i)).decode() for i in (0, 1, 2)]
 
-        def batch(session, **more):
+        def batch(session, headers={}, **more):
             status, body = request(self.host, "POST", "/v1/predict/batch",
                                    json.dumps({"images": images, "session_id": session, **more}),
-                                   Content_Type="application/json")
+                                   Content_Type="application/json", **headers)
             self.assertEqual(status, 200, body)
             return [x["cache"] for x in json.loads(body)["results"]]
 
         self.assertEqual(batch("class"), ["miss"] * 3)
         self.assertEqual(batch("pairs", face_ids=[0, 1, 0]), ["miss"] * 3)
         self.assertEqual(batch("class"), ["exact"] * 3)
+        # Nor are they near to a frame that comes later, whose face may be another one.
+        no_cache = {"Cache_Control": "no-cache"}
+        for session, headers, more in (("later", {}, {}), ("anew", no_cache, {}),
+                                       ("anew-pairs", no_cache, {"face_ids": [0, 1, 0]})):
+            self.assertEqual(batch(session, headers, **more), ["miss"] * 3)
+            self.assertEqual(predict(self.host, nuance(FACE, 6), session)["cache"], "miss")
+        self.assertEqual(batch("anew", no_cache), ["miss"] * 3)
+        self.assertEqual(batch("anew"), ["exact"] * 3)
 
     def test_health_and_the_model_card_say_how_it_caches(self):
         eventually(lambda: health(self.host)["components"]["shared_cache"]["status"], "off")  # once it is connected

@@ -1,6 +1,7 @@
 // The near lookup of a flight, with a cache that answers when the test says, on another thread.
 #include <deque>
 #include <future>
+#include <stdexcept>
 #include <thread>
 
 #include <catch2/catch.hpp>
@@ -51,7 +52,10 @@ class SlowCache final : public EmbeddingCache {
   }
   void AwaitHeld(size_t questions) {
     const MutexLock lock(mutex_);
-    while (held_.size() < questions) changed_.Wait(mutex_);
+    const auto limit = std::chrono::steady_clock::now() + std::chrono::minutes(1);
+    while (held_.size() < questions) {
+      if (!changed_.WaitUntil(mutex_, limit)) throw std::runtime_error("too few questions");
+    }
   }
   // Answers what is held, on another thread.
   void Release() {
@@ -291,7 +295,7 @@ TEST_CASE("a frame that is withdrawn or late during its near lookup is answered 
   near.cache.Hold(false, true);
   Sent cancelled = near.test.Send(NearPipeline::Of(kAnna, 2));
   FrameRequest hurried = NearPipeline::Of(kAnna, 3);
-  hurried.timeout = milliseconds(50);
+  hurried.timeout = milliseconds(1000);  // enough to be decoded on a slow machine
   Sent late = near.test.Send(hurried);
   Sent patient = near.test.Send(NearPipeline::Live(4, 1));
   near.cache.AwaitHeld(3);
