@@ -54,8 +54,12 @@ std::optional<size_t> ChooseReplica(std::span<const Candidate> candidates,
     const Candidate& candidate = candidates[home];
     if (HasRoom(candidate) && candidate.outstanding < HomeLimit(candidates)) return home;
   }
-  const size_t first = open[(random & 0xFFFFFFFFU) % open.size()];
-  const size_t second = open[(random >> 32) % open.size()];
+  if (open.size() == 1) return open[0];
+  // Two different ones: who has most unanswered, such as one that answers no more, gets none.
+  const size_t one = (random & 0xFFFFFFFFU) % open.size();
+  const size_t step = 1 + (random >> 32) % (open.size() - 1);
+  const size_t first = open[one];
+  const size_t second = open[(one + step) % open.size()];
   return candidates[second].outstanding < candidates[first].outstanding ? second : first;
 }
 

@@ -22,8 +22,8 @@ inline constexpr size_t kAlwaysAtHome = 4;
 
 // Index of the replica for a frame. Frames of a session go to their home, the rendezvous hash of
 // session_key over addresses, unless it has more than 1.25 times the mean outstanding (and more
-// than kAlwaysAtHome) or its window is full. All others go to the less loaded of two at random;
-// `random` is 64 random bits. nullopt: there is none, or every window is full.
+// than kAlwaysAtHome) or its window is full. All others go to the less loaded of two different ones
+// at random; `random` is 64 random bits. nullopt: there is none, or every window is full.
 std::optional<size_t> ChooseReplica(std::span<const Candidate> candidates,
                                     std::string_view session_key, uint64_t random);
 
