@@ -90,18 +90,18 @@ FramePipeline::Entrance FramePipeline::Enter(const FramePtr& frame) {
   return {.entered = true, .superseded = std::move(superseded)};
 }
 
-// Takes out the frame that `newer` makes out of date, and hands its place in line on. Null: it is
-// being encoded, and its answer will soon be there; or it is being prepared, and `newer` is behind
-// it. Of a lane one at a time is prepared to the end: who sends faster than that would never be
-// answered else.
+// Takes out the frame that `newer` makes out of date, and hands its place in line on. Null: its
+// image is decoded or being so. Then it stands in line until `newer` is as far: who sends faster
+// than that would never be answered else. One of a lane at a time is prepared behind it.
 FramePipeline::FramePtr FramePipeline::Supersede(Ticket ticket, Frame& newer) {
   Frame& older = *frames_.at(ticket);
-  if (IsPrepared(older) && !IsPreparedBefore(older)) {
+  const bool queued = older.flight && older.flight->queued;
+  if (queued || (IsPrepared(older) && !IsPreparedBefore(older))) {
     newer.behind = ticket;
     return nullptr;
   }
   newer.behind = older.behind;
-  if (older.flight && !LeaveFlight(older)) return nullptr;
+  if (older.flight) LeaveFlight(older);
   if (older.subject == newer.subject) {
     newer.place = std::move(older.place);
     newer.turn = std::move(older.turn);
@@ -119,16 +119,14 @@ bool FramePipeline::IsPreparedBefore(const Frame& frame) const {
   return found != frames_.end() && IsPrepared(*found->second);
 }
 
-// Takes out the frame that `newer` is behind, now that `newer` is as far. Null: there is none any
-// more, or it is being encoded.
-FramePipeline::FramePtr FramePipeline::Overtake(Frame& newer) {
+// Takes out the frame that `newer` is behind, and gives `place` (none: null) for its own. Null:
+// there is none any more, or it is being encoded, and its answer will soon be there.
+FramePipeline::FramePtr FramePipeline::Overtake(Frame& newer, Place* place) {
   const auto found = frames_.find(std::exchange(newer.behind, 0));
   if (found == frames_.end()) return nullptr;
   Frame& older = *found->second;
   if (older.flight && !LeaveFlight(older)) return nullptr;
-  const FlightPtr& flight = newer.flight;
-  const bool own = flight && flight->ticket == newer.ticket && flight->place;
-  if (own && older.place && older.subject == newer.subject) std::swap(older.place, flight->place);
+  if (place && older.place && older.subject == newer.subject) std::swap(older.place, *place);
   return Extract(older.ticket);
 }
 
@@ -203,6 +201,7 @@ void FramePipeline::AnswerExact(Frame& frame, std::shared_ptr<const CachedEmbedd
 void FramePipeline::Miss(const FramePtr& frame) {
   absl::Status refused;
   FlightPtr evicted;
+  FramePtr overtaken;
   std::shared_ptr<const CachedEmbedding> landed;
   {
     const MutexLock lock(mutex_);
@@ -210,10 +209,11 @@ void FramePipeline::Miss(const FramePtr& frame) {
     if (Join(*frame)) return;
     // A flight stores before it ends: one that ended since the lookup is not flown again.
     if (Looks(frame->request.cache)) landed = cache_.Peek(frame->key);
-    if (!landed) refused = Launch(*frame, &evicted);
+    if (!landed) refused = Launch(*frame, &evicted, &overtaken);
     if (landed || !refused.ok()) Extract(frame->ticket);
   }
   if (landed) AnswerExact(*frame, std::move(landed));
+  if (overtaken) Answer(*overtaken, {.status = SupersededError()});
   if (evicted) Land(evicted, {.status = Evicted(runner_->Load().wait)});
   if (!refused.ok()) Refuse(*frame, refused);
 }
@@ -277,7 +277,7 @@ void FramePipeline::Answer(Frame& frame, FrameResult result) {
     FramePtr overtaken;
     {
       const MutexLock lock(mutex_);
-      overtaken = Overtake(frame);
+      overtaken = Overtake(frame, nullptr);
     }
     if (overtaken) Answer(*overtaken, {.status = SupersededError()});
   }

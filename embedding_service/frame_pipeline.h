@@ -26,11 +26,11 @@
 // flight then goes on for them.
 //
 // Newest frame wins (common/rpc/newest_wins.h): a live frame that arrives makes the one of its lane
-// that still waits, for decoder or encoder, be answered SUPERSEDED, and takes its place in line, so
-// that one who sends often is neither starved nor favoured. One that is being decoded or compared
-// goes on; it is SUPERSEDED, and its place taken, when the newer one is ready for the encoder or
-// answered. A flight that others wait for goes on for them. A live frame that arrives after a newer
-// one is SUPERSEDED at once.
+// that waits to be decoded be answered SUPERSEDED, and takes its place in line. One whose image is
+// decoded, or being so, stands in line until the newer one is as far or answered; then it is
+// SUPERSEDED and its place taken. So one who sends often is neither starved nor favoured. A flight
+// that others wait for goes on for them. A live frame that arrives after a newer one is SUPERSEDED
+// at once.
 #pragma once
 
 #include <memory>
@@ -115,12 +115,12 @@ class FramePipeline {
   FramePtr Supersede(Ticket ticket, Frame& newer) REQUIRES_LOCK(mutex_);
   static bool IsPrepared(const Frame& frame);
   bool IsPreparedBefore(const Frame& frame) const REQUIRES_LOCK(mutex_);
-  FramePtr Overtake(Frame& newer) REQUIRES_LOCK(mutex_);
-  std::vector<FramePtr> OvertakeAll(const Flight& flight) REQUIRES_LOCK(mutex_);
+  FramePtr Overtake(Frame& newer, Place* place) REQUIRES_LOCK(mutex_);
+  std::vector<FramePtr> OvertakeAll(Flight& flight) REQUIRES_LOCK(mutex_);
   bool LeaveFlight(Frame& frame) REQUIRES_LOCK(mutex_);
   void LookUp(const FramePtr& frame);
   bool Join(Frame& frame) REQUIRES_LOCK(mutex_);
-  absl::Status Launch(Frame& frame, FlightPtr* evicted) REQUIRES_LOCK(mutex_);
+  absl::Status Launch(Frame& frame, FlightPtr* evicted, FramePtr* overtaken) REQUIRES_LOCK(mutex_);
   void Decode(const std::shared_ptr<DecodeTurn>& turn);
   void TakePrepared(Flight& flight, vision::PreparedImage prepared);
   void LookNear(const FlightPtr& flight);

@@ -32,8 +32,8 @@ uint32_t WarningBits(const vision::Quality& quality) {
 }  // namespace
 
 // In the place that the frame inherited, or in one of its own. Not OK: refused, nothing was
-// started. Either way `evicted` may have lost its place to this frame.
-absl::Status FramePipeline::Launch(Frame& frame, FlightPtr* evicted) {
+// started. Either way `evicted` or `overtaken` may have lost its place to this frame.
+absl::Status FramePipeline::Launch(Frame& frame, FlightPtr* evicted, FramePtr* overtaken) {
   if (!decoders_) return DrainingError();
   const size_t bytes = frame.request.image.size();
   if (undecoded_bytes_ > 0 && undecoded_bytes_ + bytes > options_.undecoded_bytes) {
@@ -45,9 +45,13 @@ absl::Status FramePipeline::Launch(Frame& frame, FlightPtr* evicted) {
                                       .deadline = frame.deadline,
                                       .interactive = frame.request.interactive,
                                       .subject = frame.subject});
-    if (!reserved.ok()) return reserved.status();
-    frame.place = std::move(reserved->place);
-    if (reserved->evicted) *evicted = flights_.at(*reserved->evicted);
+    if (reserved.ok()) {
+      frame.place = std::move(reserved->place);
+      if (reserved->evicted) *evicted = flights_.at(*reserved->evicted);
+    } else {
+      *overtaken = Overtake(frame, &frame.place);  // no room for both
+      if (!frame.place) return reserved.status();
+    }
   }
   auto flight = std::make_shared<Flight>();
   auto turn = std::exchange(frame.turn, nullptr);
@@ -148,13 +152,14 @@ void FramePipeline::Enqueue(const FlightPtr& flight) {
 
 // Takes out the frames that those who wait for the flight are behind: they would now stand in line
 // before them.
-std::vector<FramePipeline::FramePtr> FramePipeline::OvertakeAll(const Flight& flight) {
+std::vector<FramePipeline::FramePtr> FramePipeline::OvertakeAll(Flight& flight) {
   std::vector<FramePtr> overtaken;
   const std::vector<Ticket> waiters = flight.waiters;  // one may be behind another of them
   for (const Ticket ticket : waiters) {
     const auto newer = frames_.find(ticket);
     if (newer == frames_.end() || newer->second->behind == 0) continue;
-    if (FramePtr older = Overtake(*newer->second)) overtaken.push_back(std::move(older));
+    Place* place = ticket == flight.ticket ? &flight.place : nullptr;
+    if (FramePtr older = Overtake(*newer->second, place)) overtaken.push_back(std::move(older));
   }
   return overtaken;
 }

@@ -33,7 +33,7 @@ struct FramePipeline::Frame {
   // Of the frame that it superseded, until it launches a flight.
   Place place;
   std::shared_ptr<DecodeTurn> turn;
-  Ticket behind = 0;  // an older frame of its lane that was being prepared when it came; 0: none
+  Ticket behind = 0;  // an older frame of its lane that was further when it came; 0: none
   bool coalesced = false;
   TimePoint joined;  // another's flight
   FlightPtr flight;
