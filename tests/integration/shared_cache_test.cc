@@ -320,7 +320,7 @@ struct UnderFault {
             const std::function<void()>& end, const std::function<void()>& meanwhile = {}) {
     CAPTURE(name);
     Load load(server);
-    REQUIRE(HitsAgain(seconds(10)));
+    REQUIRE(HitsAgain(kSlowMachine ? seconds(60) : seconds(10)));
     begin();
     const auto until = std::chrono::steady_clock::now() + milliseconds(1200);
     while (std::chrono::steady_clock::now() < until) {
@@ -328,12 +328,13 @@ struct UnderFault {
       std::this_thread::sleep_for(milliseconds(5));
     }
     end();
-    CHECK(HitsAgain(kSlowMachine ? seconds(20) : seconds(5)));
+    CHECK(HitsAgain(kSlowMachine ? seconds(60) : seconds(5)));
     load.Stop();
     CAPTURE(load.answers, load.late, load.worst_us);
     CHECK(load.failures == 0);
     CHECK(load.wrong == 0);
     CHECK(load.answers > 50);
+    if (kSlowMachine) return;               // it may be late by itself
     CHECK(load.late <= load.answers / 50);  // the machine's own hiccups
     CHECK(load.worst_us < 450'000);         // none waited for Redis
   }
