@@ -142,6 +142,25 @@ TEST_CASE("what a frame soon after shows to be fleeting answers for no replica a
   CHECK(two.Find(1));  // for its own image
 }
 
+TEST_CASE("what is fleeting leaves Redis also where another encode answers") {
+  RedisAdmin redis;
+  Replica one(redis.server.port());
+  Replica two(redis.server.port());
+  const int64_t began = UnixNow();
+  one.StoreNear(1, Face(1), kAnna, kLane, began - 10'000'000);
+  one.StoreNear(2, Face(2), kAnna, kLane, began);
+  REQUIRE(Eventually([&] { return redis.Keys('x').size() == 2; }));
+  const std::string lane = redis.Keys('n').at(0);
+  REQUIRE(redis.Do({"LLEN", lane}).integer == 2);
+  const NearFinding found = one.FindNear(Face(1), kLane, began + 500'000);
+  REQUIRE(found.value);
+  CHECK(found.value->halves == one.Halves(1));
+  CHECK(found.fleeting.size() == 1);
+  CHECK(Eventually([&] { return redis.Do({"LLEN", lane}).integer == 1; }));
+  CHECK_FALSE(two.FindNear(Face(2)).value);
+  CHECK(two.FindNear(Face(1)).value);
+}
+
 TEST_CASE(
     "without the secret nothing of faces leaves the process, and exact hits are shared still") {
   RedisAdmin redis;

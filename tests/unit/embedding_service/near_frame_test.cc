@@ -33,6 +33,7 @@ class SlowCache final : public EmbeddingCache {
   void LookupNear(NearQuestion question, FoundNear found) override {
     const MutexLock lock(mutex_);
     ++near_questions_;
+    asked_at_us_ = question.accepted_at_us;
     NearFinding finding;
     if (near_ && question.lane == near_lane_) finding = {.value = near_, .similarity = 0.97F};
     Later(hold_near_, [found = std::move(found), finding] { found(finding); });
@@ -85,6 +86,11 @@ class SlowCache final : public EmbeddingCache {
     const MutexLock lock(mutex_);
     return near_questions_;
   }
+  // When the frame of the last near question was accepted.
+  int64_t asked_at_us() const {
+    const MutexLock lock(mutex_);
+    return asked_at_us_;
+  }
   NearLane last_lane() const {
     const MutexLock lock(mutex_);
     return lanes_.back();
@@ -116,6 +122,7 @@ class SlowCache final : public EmbeddingCache {
   std::vector<CacheStore> stores_ GUARDED_BY(mutex_);
   std::vector<NearLane> lanes_ GUARDED_BY(mutex_);
   int near_questions_ GUARDED_BY(mutex_) = 0;
+  int64_t asked_at_us_ GUARDED_BY(mutex_) = 0;
   std::shared_ptr<const CachedEmbedding> near_ GUARDED_BY(mutex_);
   NearLane near_lane_ GUARDED_BY(mutex_);
 };
@@ -169,6 +176,14 @@ TEST_CASE("what is encoded is stored with its lane and descriptor, for later fra
   CHECK(store.lane.size() == 32);
   CHECK(store.lane == near.cache.last_lane());
   CHECK(store.descriptor.has_value());
+}
+
+TEST_CASE("a near question says when its frame was accepted, for what it shows to be fleeting") {
+  NearPipeline near;
+  FrameRequest request = NearPipeline::Of(kAnna, 1);
+  request.accepted_at_us = 123'456;
+  near.test.Ask(std::move(request));
+  CHECK(near.cache.asked_at_us() == 123'456);
 }
 
 TEST_CASE("the quality is that of the frame itself, not of the one that answers for it") {
