@@ -6,10 +6,11 @@
 
 namespace emotion::testing {
 
+inline constexpr std::chrono::seconds kPatience{20};  // a failure, when it is over
+
 // Looks every 2 ms; false when `condition` still does not hold after `patience`.
 template <class Condition>
-bool Eventually(const Condition& condition,
-                std::chrono::seconds patience = std::chrono::seconds(10)) {
+bool Eventually(const Condition& condition, std::chrono::seconds patience = kPatience) {
   const auto deadline = std::chrono::steady_clock::now() + patience;
   while (!condition()) {
     if (std::chrono::steady_clock::now() > deadline) return false;

@@ -17,6 +17,7 @@
 
 namespace emotion::gateway {
 
+using emotion::testing::Eventually;
 using emotion::testing::FakeClassifierServer;
 using emotion::testing::GetRequest;
 using emotion::testing::HttpAnswer;
@@ -38,11 +39,6 @@ inline GatewayOptions SmallOptions() {
   options.input = {
       .max_image_bytes = kMaxImage, .max_batch_images = 4, .max_timeout = milliseconds(8000)};
   return options;
-}
-
-template <class Condition>
-bool Eventually(const Condition& condition) {
-  return emotion::testing::Eventually(condition, std::chrono::seconds(20));
 }
 
 class Client : public RawWebSocketClient {

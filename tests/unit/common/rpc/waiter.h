@@ -3,15 +3,13 @@
 #pragma once
 
 #include <chrono>
-#include <functional>
-#include <thread>
+#include <utility>
 #include <vector>
 
 #include "common/sync/mutex.h"
+#include "tests/fakes/eventually.h"
 
 namespace emotion::testing {
-
-inline constexpr std::chrono::seconds kPatience{20};  // a failure, when it is over
 
 template <class Item>
 class Collected {
@@ -41,15 +39,5 @@ class Collected {
   CondVar changed_;
   std::vector<Item> items_ GUARDED_BY(mutex_);
 };
-
-// Asks until the answer is yes; for states that no callback tells about.
-inline bool Eventually(const std::function<bool()>& condition) {
-  const auto limit = std::chrono::steady_clock::now() + kPatience;
-  while (!condition()) {
-    if (std::chrono::steady_clock::now() > limit) return false;
-    std::this_thread::sleep_for(std::chrono::milliseconds(2));
-  }
-  return true;
-}
 
 }  // namespace emotion::testing
