@@ -1,4 +1,4 @@
-// Weights as bytes, products in bytes and in emulated bf16, against exact arithmetic.
+// Weights as bytes, and products of bytes, against exact arithmetic.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -206,59 +206,6 @@ TEST_CASE("quantised rows times quantised weights are near the product, with eve
       }
       INFO(in << " in blocks of " << block << ", epilogue " << static_cast<int>(epilogue));
       CHECK(CosineOf(y, expected) > 0.999);
-    }
-  }
-}
-
-TEST_CASE("bf16 by emulation: exact products of bf16 values, rounded once at the end") {
-  const int64_t in = 100;
-  const int64_t outputs = 30;
-  const int64_t rows = 5;
-  const Kernels& kernels = *UsableKernels().front();
-  const auto weight = Random(static_cast<size_t>(in * outputs), 23, 0.1F);
-  const auto bias = Random(static_cast<size_t>(outputs), 24);
-  const auto rounded = [&](const std::vector<float>& values) {
-    std::vector<uint16_t> stored(values.size());
-    kernels.to_bf16(values.data(), values.size(), stored.data());
-    return stored;
-  };
-  const auto w = rounded(weight);
-  const auto x = rounded(Random(static_cast<size_t>(rows * in), 25));
-  const auto other = rounded(Random(static_cast<size_t>(rows * outputs), 26));
-  for (const Epilogue epilogue : kEpilogues) {
-    for (const Element result : {Element::kF32, Element::kBf16}) {
-      // An fp32 result that is multiplied does not occur: `other` is of the result's element.
-      if (epilogue == Epilogue::kMultiply && result == Element::kF32) continue;
-      const auto linear = PackedLinear::Pack({.in = in,
-                                              .out = outputs,
-                                              .element = Element::kBf16,
-                                              .result = result,
-                                              .epilogue = epilogue,
-                                              .emulate_bf16 = true},
-                                             weight.data(), bias.data());
-      REQUIRE(linear.ok());
-      std::vector<float> wide_y(static_cast<size_t>(rows * outputs), 0.5F);
-      std::vector<uint16_t> half_y(wide_y.size(), 0x3f00);  // 0.5
-      void* const y = result == Element::kF32 ? static_cast<void*>(wide_y.data()) : half_y.data();
-      Products products;
-      Team team(1);
-      REQUIRE(products.Run(*linear, rows, team, {x.data()}, y, other.data()).ok());
-      for (size_t i = 0; i < wide_y.size(); ++i) {
-        const size_t row = i / static_cast<size_t>(outputs);
-        const size_t o = i % static_cast<size_t>(outputs);
-        double z = bias[o];
-        for (size_t k = 0; k < static_cast<size_t>(in); ++k) {
-          z += double{FromBf16(x[row * static_cast<size_t>(in) + k])} *
-               FromBf16(w[o * static_cast<size_t>(in) + k]);
-        }
-        const double expected = PlainEpilogue(epilogue, z, FromBf16(other[i]), 0.5);
-        INFO("epilogue " << static_cast<int>(epilogue) << ", value " << i);
-        if (result == Element::kF32) {
-          CHECK(wide_y[i] == Approx(expected).margin(1e-5));
-        } else {
-          CHECK(FromBf16(half_y[i]) == Approx(expected).epsilon(1.0 / 255).margin(1e-5));
-        }
-      }
     }
   }
 }

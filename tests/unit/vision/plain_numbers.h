@@ -1,9 +1,11 @@
 // Numbers for the encoder's kernels, and what they should make of them in plain loops.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 #include <random>
 #include <vector>
 
@@ -22,6 +24,16 @@ inline float FromBf16(uint16_t stored) {
   float value = 0;
   std::memcpy(&value, &bits, sizeof value);
   return value;
+}
+
+// The largest difference; infinity if the sizes differ.
+inline double Largest(const std::vector<float>& a, const std::vector<float>& b) {
+  if (a.size() != b.size()) return std::numeric_limits<double>::infinity();
+  double largest = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    largest = std::max(largest, std::abs(double{a[i]} - b[i]));
+  }
+  return largest;
 }
 
 }  // namespace emotion::vision
