@@ -18,7 +18,7 @@ TEST_CASE("products of bf16, of the CPU and emulated, are exact and rounded once
   const bool emulate = GENERATE(true, false);
   if (!emulate && !HasBf16Products()) return;
   const int64_t in = 100;
-  const int64_t outputs = 30;
+  const int64_t outputs = 150;
   const int64_t rows = 5;
   const Kernels& kernels = *UsableKernels().front();
   const auto weight = Random(static_cast<size_t>(in * outputs), 23, 0.1F);
@@ -40,6 +40,7 @@ TEST_CASE("products of bf16, of the CPU and emulated, are exact and rounded once
                                               .element = Element::kBf16,
                                               .result = result,
                                               .epilogue = epilogue,
+                                              .pieces = 3,
                                               .emulate_bf16 = emulate},
                                              weight.data(), bias.data());
       REQUIRE(linear.ok());

@@ -120,9 +120,13 @@ TEST_CASE("a product of bytes is exact integer arithmetic up to the bound of sat
       weight[4 * width + i] = i % 3 == 0 ? -3 : 0;
     }
     const auto bias = Random(static_cast<size_t>(outputs), 14);
-    const auto linear = PackedLinear::Pack({.in = in, .out = outputs, .element = Element::kInt8},
-                                           weight.data(), bias.data());
-    REQUIRE(linear.ok());
+    const LinearSpec spec{.in = in, .out = outputs, .element = Element::kInt8};
+    LinearSpec in_pieces = spec;
+    in_pieces.pieces = 3;
+    const auto whole = PackedLinear::Pack(spec, weight.data(), bias.data());
+    const auto pieces = PackedLinear::Pack(in_pieces, weight.data(), bias.data());
+    REQUIRE(whole.ok());
+    REQUIRE(pieces.ok());
     const auto bytes = QuantiseWeights(weight.data(), outputs, in, 1, ByteProductsHere());
     const ByteRange range = RangeOf(ByteProductsHere());
     const auto least = static_cast<uint8_t>(range.zero - range.most);
@@ -140,7 +144,8 @@ TEST_CASE("a product of bytes is exact integer arithmetic up to the bound of sat
       for (const int threads : {1, 2}) {
         std::vector<float> y(static_cast<size_t>(rows * outputs), kNan);
         Team team(threads);
-        REQUIRE(products.Run(*linear, rows, team, {x.data(), scales.data()}, y.data()).ok());
+        const PackedLinear& linear = threads == 1 ? *whole : *pieces;
+        REQUIRE(products.Run(linear, rows, team, {x.data(), scales.data()}, y.data()).ok());
         size_t wrong = 0;
         for (size_t i = 0; i < y.size(); ++i) {
           const size_t row = i / static_cast<size_t>(outputs);

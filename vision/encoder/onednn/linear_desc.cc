@@ -13,43 +13,6 @@ Type InputType(Element element) {
   return element == Element::kInt8 ? Type::u8 : WeightType(element);
 }
 
-// Sums of bytes are finished elsewhere.
-Type ResultType(const LinearSpec& spec) {
-  return spec.element == Element::kInt8 ? Type::s32 : WeightType(spec.result);
-}
-
-void AppendEltwise(dnnl::post_ops& ops, dnnl::algorithm algorithm, float alpha) {
-#if DNNL_VERSION_MAJOR >= 3
-  ops.append_eltwise(algorithm, alpha, 0.0F);
-#else
-  ops.append_eltwise(1.0F, algorithm, alpha, 0.0F);
-#endif
-}
-
-dnnl::primitive_attr AttributesOf(const LinearSpec& spec, const LinearDescs& descs) {
-  dnnl::post_ops ops;
-  switch (spec.epilogue) {
-    case Epilogue::kNone:
-      break;
-    case Epilogue::kSilu:
-      AppendEltwise(ops, dnnl::algorithm::eltwise_swish, 1.0F);
-      break;
-    case Epilogue::kGelu:
-      AppendEltwise(ops, dnnl::algorithm::eltwise_gelu_erf, 0.0F);
-      break;
-    case Epilogue::kMultiply:
-      ops.append_binary(dnnl::algorithm::binary_mul, descs.other);
-      break;
-    case Epilogue::kAdd:
-      ops.append_sum(1.0F);
-      break;
-  }
-  dnnl::primitive_attr attributes;
-  attributes.set_post_ops(ops);
-  attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-  return attributes;
-}
-
 }  // namespace
 
 dnnl::engine& Cpu() {
@@ -70,24 +33,19 @@ Type WeightType(Element element) {
 }
 
 LinearDescs DescsOf(const LinearSpec& spec, int64_t rows, int64_t width) {
-  const Type element = InputType(spec.element);
-  const dnnl::memory::desc result({rows, width}, ResultType(spec), {spec.out, 1});
-  return {.x = {{rows, spec.in}, element, Tag::ab},
+  const Type sums = spec.element == Element::kInt8 ? Type::s32 : Type::f32;
+  return {.x = {{rows, spec.in}, InputType(spec.element), Tag::ab},
           .weights = {{spec.in, width}, WeightType(spec.element), Tag::any},
-          .bias = {{1, width}, Type::f32, Tag::ab},
-          .y = result,
-          .other = result};
+          .sums = {{rows, width}, sums, Tag::ab}};
 }
 
-dnnl::matmul::primitive_desc MatmulOf(const LinearSpec& spec, const LinearDescs& d, bool bias) {
-  const dnnl::primitive_attr attributes = AttributesOf(spec, d);
+dnnl::matmul::primitive_desc MatmulOf(const LinearDescs& d) {
+  dnnl::primitive_attr attributes;
+  attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
 #if DNNL_VERSION_MAJOR >= 3
-  return bias ? dnnl::matmul::primitive_desc(Cpu(), d.x, d.weights, d.bias, d.y, attributes)
-              : dnnl::matmul::primitive_desc(Cpu(), d.x, d.weights, d.y, attributes);
+  return {Cpu(), d.x, d.weights, d.sums, attributes};
 #else
-  return {bias ? dnnl::matmul::desc(d.x, d.weights, d.bias, d.y)
-               : dnnl::matmul::desc(d.x, d.weights, d.y),
-          attributes, Cpu()};
+  return {dnnl::matmul::desc(d.x, d.weights, d.sums), attributes, Cpu()};
 #endif
 }
 

@@ -17,19 +17,18 @@ dnnl::engine& Cpu();
 
 dnnl::memory::data_type WeightType(Element element);  // kInt8: signed bytes
 
-// Of x, weights (in the layout that oneDNN prefers), bias, y and what y is multiplied with.
+// Of x, weights (in the layout that oneDNN prefers) and the sums: floats, of bytes int32.
 struct LinearDescs {
   dnnl::memory::desc x;
   dnnl::memory::desc weights;
-  dnnl::memory::desc bias;
-  dnnl::memory::desc y;
-  dnnl::memory::desc other;
+  dnnl::memory::desc sums;
 };
 
-// Of `width` outputs, whose results stand among all of spec.out.
+// Of `width` outputs. The sums stand close together: for others (strides over all outputs, say)
+// oneDNN 2.6 has no kernel that reads packed weights.
 LinearDescs DescsOf(const LinearSpec& spec, int64_t rows, int64_t width);
 
-dnnl::matmul::primitive_desc MatmulOf(const LinearSpec& spec, const LinearDescs& descs, bool bias);
+dnnl::matmul::primitive_desc MatmulOf(const LinearDescs& descs);
 
 // RESOURCE_EXHAUSTED without memory, INVALID_ARGUMENT for what this CPU does not do, else INTERNAL.
 absl::Status StatusOf(const dnnl::error& error, const LinearSpec& spec);
@@ -40,7 +39,6 @@ struct PackedLinear::Packed {
     int64_t begin = 0;
     int64_t width = 0;
     dnnl::memory weights;
-    dnnl::memory bias;  // empty: none
   };
 
   LinearSpec spec;

@@ -24,10 +24,9 @@ constexpr int64_t kTypicalRows = 64;
 // A piece of fewer outputs is not worth a call of oneDNN.
 constexpr int64_t kFewestOutputs = 64;
 
-// Sums of bytes are finished by our own kernels, and bf16 is emulated by fp32.
+// bf16 is emulated by fp32.
 LinearSpec KernelOf(const LinearSpec& spec) {
   LinearSpec kernel = spec;
-  if (spec.element == Element::kInt8) kernel.epilogue = Epilogue::kNone;
   if (spec.emulate_bf16) kernel.element = kernel.result = Element::kF32;
   return kernel;
 }
@@ -37,7 +36,7 @@ LinearSpec KernelOf(const LinearSpec& spec) {
 bool WantsPanels(const LinearSpec& spec) {
   if (spec.only_onednn) return false;
   if (spec.element == Element::kInt8 && ByteProductsHere() == ByteProducts::kQuads) return true;
-  const Desc wanted = MatmulOf(spec, DescsOf(spec, kTypicalRows, spec.out), false).weights_desc();
+  const Desc wanted = MatmulOf(DescsOf(spec, kTypicalRows, spec.out)).weights_desc();
   const dnnl::memory::dims dims = {spec.in, spec.out};
   const Type type = WeightType(spec.element);
   return wanted == Desc(dims, type, Tag::ab) || wanted == Desc(dims, type, Tag::ba);
@@ -46,7 +45,7 @@ bool WantsPanels(const LinearSpec& spec) {
 // weight: [out, in] row-major, of `type`, into the layout of oneDNN.
 class PiecePacker {
  public:
-  PiecePacker(PackedLinear::Packed& packed, bool bias) : packed_(packed), bias_(bias) {}
+  explicit PiecePacker(PackedLinear::Packed& packed) : packed_(packed) {}
 
   void Pack(const void* weight, Type type) {
     const LinearSpec& spec = packed_.kernel;
@@ -58,8 +57,8 @@ class PiecePacker {
     for (int64_t begin = 0; begin < spec.out; begin += step) {
       const int64_t width = std::min(step, spec.out - begin);
       const LinearDescs descs = DescsOf(spec, kTypicalRows, width);
-      layouts.push_back(MatmulOf(spec, descs, bias_).weights_desc());
-      packed_.pieces.push_back({.begin = begin, .width = width, .weights = {}, .bias = {}});
+      layouts.push_back(MatmulOf(descs).weights_desc());
+      packed_.pieces.push_back({.begin = begin, .width = width, .weights = {}});
       bytes += Aligned(layouts.back().get_size());
     }
     packed_.weights = AlignedBuffer(bytes);
@@ -85,17 +84,13 @@ class PiecePacker {
     dnnl::stream stream(Cpu());
     dnnl::reorder(source, piece.weights).execute(stream, source, piece.weights);
     stream.wait();
-    if (!bias_) return;
-    piece.bias = dnnl::memory(DescsOf(spec, kTypicalRows, piece.width).bias, Cpu(),
-                              packed_.bias.data() + piece.begin);
   }
 
   PackedLinear::Packed& packed_;
-  const bool bias_;
 };
 
-void PackWeights(const void* weight, Type type, bool bias, PackedLinear::Packed& packed) {
-  if (!WantsPanels(packed.kernel)) return PiecePacker(packed, bias).Pack(weight, type);
+void PackWeights(const void* weight, Type type, PackedLinear::Packed& packed) {
+  if (!WantsPanels(packed.kernel)) return PiecePacker(packed).Pack(weight, type);
   const LinearSpec& spec = packed.kernel;
   packed.weights = type == Type::s8
                        ? PackPanels(static_cast<const int8_t*>(weight), spec.out, spec.in)
@@ -108,17 +103,17 @@ void PackBytes(const float* weight, PackedLinear::Packed& packed) {
       QuantiseWeights(weight, spec.out, spec.in, spec.block, ByteProductsHere());
   packed.column_scales = std::move(quantised.scales);
   packed.offsets = std::move(quantised.offsets);
-  PackWeights(quantised.bytes.as(), Type::s8, false, packed);
+  PackWeights(quantised.bytes.as(), Type::s8, packed);
 }
 
 // As a bf16 product would see them.
-void PackRounded(const float* weight, bool bias, PackedLinear::Packed& packed) {
+void PackRounded(const float* weight, PackedLinear::Packed& packed) {
   const auto count = static_cast<size_t>(packed.spec.in * packed.spec.out);
   std::vector<uint16_t> rounded(count);
   UsableKernels().front()->to_bf16(weight, count, rounded.data());
   std::vector<float> widened(count);
   WidenBf16(rounded, widened.data());
-  PackWeights(widened.data(), Type::f32, bias, packed);
+  PackWeights(widened.data(), Type::f32, packed);
 }
 
 // oneDNN's names of instruction sets are sets of bits that include each other.
@@ -148,9 +143,9 @@ absl::StatusOr<PackedLinear> PackedLinear::Pack(const LinearSpec& spec, const fl
     if (spec.element == Element::kInt8) {
       PackBytes(weight, *packed);
     } else if (spec.emulate_bf16) {
-      PackRounded(weight, bias != nullptr, *packed);
+      PackRounded(weight, *packed);
     } else {
-      PackWeights(weight, Type::f32, bias != nullptr, *packed);
+      PackWeights(weight, Type::f32, *packed);
     }
     PackedLinear linear;
     linear.packed_ = std::move(packed);

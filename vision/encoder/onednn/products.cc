@@ -27,30 +27,26 @@ using Piece = PackedLinear::Packed::Piece;
 
 // A piece of a product that is ready to run for one number of rows; for one thread at a time.
 struct Kernel {
-  Kernel(const PackedLinear::Packed& packed, const Piece& piece, int64_t rows) {
+  Kernel(const PackedLinear::Packed& packed, const Piece& piece, int64_t rows)
+      : sums_bytes(static_cast<size_t>(rows * piece.width) * sizeof(float)) {
     LinearDescs descs = DescsOf(packed.kernel, rows, piece.width);
     descs.weights = piece.weights.get_desc();
-    const auto description = MatmulOf(packed.kernel, descs, static_cast<bool>(piece.bias));
+    const auto description = MatmulOf(descs);
     primitive = dnnl::matmul(description);
     x = dnnl::memory(description.src_desc(), Cpu(), nullptr);
-    y = dnnl::memory(description.dst_desc(), Cpu(), nullptr);
+    sums = dnnl::memory(description.dst_desc(), Cpu(), nullptr);
     scratch = dnnl::memory(description.scratchpad_desc(), Cpu(), nullptr);
     scratch_bytes = description.scratchpad_desc().get_size();
-    arguments = {{DNNL_ARG_SRC, x}, {DNNL_ARG_WEIGHTS, piece.weights}, {DNNL_ARG_DST, y}};
-    if (piece.bias) arguments.insert({DNNL_ARG_BIAS, piece.bias});
+    arguments = {{DNNL_ARG_SRC, x}, {DNNL_ARG_WEIGHTS, piece.weights}, {DNNL_ARG_DST, sums}};
     if (scratch_bytes > 0) arguments.insert({DNNL_ARG_SCRATCHPAD, scratch});
-    if (packed.kernel.epilogue == Epilogue::kMultiply) {
-      other = dnnl::memory(descs.other, Cpu(), nullptr);
-      arguments.insert({DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, other});
-    }
   }
 
   dnnl::primitive primitive;
   // The arguments share these handles: setting the pointer here sets it there.
   dnnl::memory x;
-  dnnl::memory y;
+  dnnl::memory sums;
   dnnl::memory scratch;
-  dnnl::memory other;
+  size_t sums_bytes = 0;
   size_t scratch_bytes = 0;
   std::unordered_map<int, dnnl::memory> arguments;
 };
@@ -59,6 +55,7 @@ struct Kernel {
 struct Member {
   dnnl::stream stream{Cpu()};
   AlignedBuffer scratch;  // oneDNN's
+  AlignedBuffer sums;     // of a piece, until it is finished
 };
 
 void* At(const void* base, int64_t value, Element element) {
@@ -77,30 +74,27 @@ class Products::Impl {
       RunEmulated(packed, rows, team, x.values, y, other);
     } else if (packed.pieces.empty()) {
       MultiplyPanels(packed, rows, team, x, y, other);
-    } else if (packed.spec.element == Element::kInt8) {
-      RunBytes(packed, rows, team, x, y, other);
     } else {
-      RunPieces(packed, rows, team, x.values, y, other);
+      RunPieces(packed, rows, team, x, y, other);
     }
   }
 
  private:
   using Key = std::pair<const PackedLinear::Packed*, int64_t>;  // and rows
 
-  // y and other: [rows, out] of what the kernel gives.
-  void RunPieces(const PackedLinear::Packed& packed, int64_t rows, Team& team, const void* x,
-                 void* y, const void* other) {
+  // y and other: [rows, out] of packed.kernel.result.
+  void RunPieces(const PackedLinear::Packed& packed, int64_t rows, Team& team,
+                 const ProductInput& x, void* y, const void* other) {
     std::vector<Kernel>& kernels = KernelsFor(packed, rows);
     Prepare(kernels, team);
-    const Element result =
-        packed.spec.element == Element::kInt8 ? Element::kF32 : packed.kernel.result;
     std::atomic<bool> failed = false;
     std::optional<dnnl::error> failure;  // the first; read when all are done
-    team.ForEach(static_cast<int64_t>(kernels.size()), [&](int64_t i, int member) {
-      const int64_t begin = packed.pieces[static_cast<size_t>(i)].begin;
+    team.ForEach(static_cast<int64_t>(kernels.size()), [&](int64_t i, int index) {
+      const auto at = static_cast<size_t>(i);
+      Member& member = members_[static_cast<size_t>(index)];
       try {
-        Execute(kernels[static_cast<size_t>(i)], members_[static_cast<size_t>(member)], x,
-                At(y, begin, result), other == nullptr ? nullptr : At(other, begin, result));
+        Execute(kernels[at], member, x.values);
+        Finish(packed, packed.pieces[at], rows, member.sums.as(), x, y, other);
       } catch (const dnnl::error& error) {
         if (!failed.exchange(true)) failure = error;
       }
@@ -111,44 +105,44 @@ class Products::Impl {
   // Whatever must not be allocated by a piece.
   void Prepare(const std::vector<Kernel>& kernels, const Team& team) {
     while (members_.size() < static_cast<size_t>(team.size())) members_.emplace_back();
-    size_t bytes = 0;
-    for (const Kernel& kernel : kernels) bytes = std::max(bytes, kernel.scratch_bytes);
-    for (Member& member : members_) member.scratch.Reserve(bytes);
+    size_t scratch = 0;
+    size_t sums = 0;
+    for (const Kernel& kernel : kernels) {
+      scratch = std::max(scratch, kernel.scratch_bytes);
+      sums = std::max(sums, kernel.sums_bytes);
+    }
+    for (Member& member : members_) {
+      member.scratch.Reserve(scratch);
+      member.sums.Reserve(sums);
+    }
   }
 
-  static void Execute(Kernel& kernel, Member& member, const void* x, void* y, const void* other) {
+  static void Execute(Kernel& kernel, Member& member, const void* x) {
     omp_set_num_threads(1);  // of this thread: the team is all there is
     kernel.x.set_data_handle(const_cast<void*>(x));
-    kernel.y.set_data_handle(y);
+    kernel.sums.set_data_handle(member.sums.as());
     if (kernel.scratch_bytes > 0) kernel.scratch.set_data_handle(member.scratch.as());
-    if (kernel.other) kernel.other.set_data_handle(const_cast<void*>(other));
     kernel.primitive.execute(member.stream, kernel.arguments);
     member.stream.wait();
   }
 
-  void RunBytes(const PackedLinear::Packed& packed, int64_t rows, Team& team, const ProductInput& x,
-                void* y, const void* other) {
-    const int64_t width = packed.spec.out;
-    const Element result = packed.spec.result;
-    sums_.Reserve(static_cast<size_t>(rows * width) * sizeof(int32_t));
-    RunPieces(packed, rows, team, x.values, sums_.as(), nullptr);
-    constexpr int64_t kPart = 16;
-    team.ForEach((rows + kPart - 1) / kPart, [&](int64_t part, int) {
-      const int64_t begin = part * kPart;
-      vectors_.finish({.sums = sums_.as<int32_t>() + begin * width,
-                       .sums_stride = width,
-                       .rows = std::min(kPart, rows - begin),
-                       .width = width,
-                       .row_scales = x.scales + begin,
-                       .column_scales = packed.column_scales.data(),
-                       .offsets = packed.offsets.data(),
-                       .bias = packed.bias.data(),
-                       .epilogue = packed.spec.epilogue,
-                       .other = other == nullptr ? nullptr : At(other, begin * width, result),
-                       .result = result,
-                       .y = At(y, begin * width, result),
-                       .stride = width});
-    });
+  void Finish(const PackedLinear::Packed& packed, const Piece& piece, int64_t rows,
+              const void* sums, const ProductInput& x, void* y, const void* other) const {
+    const LinearSpec& spec = packed.kernel;
+    const bool bytes = spec.element == Element::kInt8;
+    vectors_.finish({.sums = sums,
+                     .sums_stride = piece.width,
+                     .rows = rows,
+                     .width = piece.width,
+                     .row_scales = bytes ? x.scales : nullptr,
+                     .column_scales = bytes ? packed.column_scales.data() + piece.begin : nullptr,
+                     .offsets = bytes ? packed.offsets.data() + piece.begin : nullptr,
+                     .bias = packed.bias.data() + piece.begin,
+                     .epilogue = spec.epilogue,
+                     .other = other == nullptr ? nullptr : At(other, piece.begin, spec.result),
+                     .result = spec.result,
+                     .y = At(y, piece.begin, spec.result),
+                     .stride = spec.out});
   }
 
   // What a product of bf16 does, but for the order of its sums: exact products, fp32 sums and
@@ -166,7 +160,7 @@ class Products::Impl {
     if (packed.pieces.empty()) {
       MultiplyPanels(packed, rows, team, {wide_x}, to, wide_other);
     } else {
-      RunPieces(packed, rows, team, wide_x, to, wide_other);
+      RunPieces(packed, rows, team, {wide_x}, to, wide_other);
     }
     if (rounds) vectors_.to_bf16(wide_y_.as<float>(), outputs, static_cast<uint16_t*>(y));
   }
@@ -193,7 +187,6 @@ class Products::Impl {
 
   const Kernels& vectors_ = *UsableKernels().front();
   std::vector<Member> members_;
-  AlignedBuffer sums_;        // of bytes
   AlignedBuffer wide_x_;      // of what is emulated
   AlignedBuffer wide_other_;  //
   AlignedBuffer wide_y_;      //
