@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "vision/encoder/onednn/linear_desc.h"
+#include "vision/encoder/onednn/product_part.h"
 
 namespace emotion::vision {
 namespace {
@@ -37,11 +38,6 @@ Tiling TilingOf(const LinearSpec& spec, int64_t rows, int threads) {
   return tiling;
 }
 
-template <class T>
-const T* Offset(const T* base, int64_t values) {
-  return base == nullptr ? nullptr : base + values;
-}
-
 // One product while its tiles are computed.
 class PanelProduct {
  public:
@@ -66,7 +62,7 @@ class PanelProduct {
     const int64_t panel = tile / tiling_.row_tiles * tiling_.tile;
     const int64_t row = tile % tiling_.row_tiles * kTileRows;
     const int64_t count = std::min(tiling_.tile, tiling_.panels - panel);
-    const PanelTask task{.x = Row(x_.values, spec_.element, row, spec_.in),
+    const PanelTask task{.x = ValueAt(x_.values, spec_.element, row * spec_.in),
                          .rows = std::min(kTileRows, rows_ - row),
                          .in = spec_.in,
                          .panels = Panel(panel),
@@ -74,33 +70,17 @@ class PanelProduct {
                          .next = Panel(panel + tiling_.tile * threads_),
                          .sums = sums};
     bytes_ ? kernels_.multiply_bytes(task) : kernels_.multiply_floats(task);
-    Finish(task, panel * kPanelOutputs, row);
+    const int64_t column = panel * kPanelOutputs;
+    const int64_t width = count * kPanelOutputs;
+    FinishPart(packed_,
+               {.row = row,
+                .rows = task.rows,
+                .column = column,
+                .width = std::min(width, spec_.out - column)},
+               sums, width, x_, y_, other_);
   }
 
  private:
-  void Finish(const PanelTask& task, int64_t column, int64_t row) const {
-    const int64_t at = row * spec_.out + column;
-    const Element result = spec_.result;
-    kernels_.finish({.sums = task.sums,
-                     .sums_stride = task.count * kPanelOutputs,
-                     .rows = task.rows,
-                     .width = std::min(task.count * kPanelOutputs, spec_.out - column),
-                     .row_scales = bytes_ ? x_.scales + row : nullptr,
-                     .column_scales = bytes_ ? packed_.column_scales.data() + column : nullptr,
-                     .offsets = bytes_ ? packed_.offsets.data() + column : nullptr,
-                     .bias = packed_.bias.data() + column,
-                     .epilogue = packed_.spec.epilogue,
-                     .other = other_ == nullptr ? nullptr : Row(other_, result, 1, at),
-                     .result = result,
-                     .y = const_cast<void*>(Row(y_, result, 1, at)),
-                     .stride = spec_.out});
-  }
-
-  static const void* Row(const void* base, Element element, int64_t row, int64_t width) {
-    return static_cast<const std::byte*>(base) +
-           row * width * static_cast<int64_t>(BytesOf(element));
-  }
-
   // Null behind the last.
   const void* Panel(int64_t panel) const {
     if (panel >= tiling_.panels) return nullptr;

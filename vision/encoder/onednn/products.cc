@@ -15,6 +15,7 @@
 
 #include "vision/encoder/onednn/linear_desc.h"
 #include "vision/encoder/onednn/panels.h"
+#include "vision/encoder/onednn/product_part.h"
 #include "vision/encoder/onednn/widen.h"
 
 namespace emotion::vision {
@@ -58,11 +59,6 @@ struct Member {
   AlignedBuffer sums;     // of a piece, until it is finished
 };
 
-void* At(const void* base, int64_t value, Element element) {
-  const auto bytes = value * static_cast<int64_t>(BytesOf(element));
-  return const_cast<std::byte*>(static_cast<const std::byte*>(base) + bytes);
-}
-
 }  // namespace
 
 class Products::Impl {
@@ -72,17 +68,24 @@ class Products::Impl {
            void* y, const void* other) {
     if (packed.spec.emulate_bf16) {
       RunEmulated(packed, rows, team, x.values, y, other);
-    } else if (packed.pieces.empty()) {
-      MultiplyPanels(packed, rows, team, x, y, other);
     } else {
-      RunPieces(packed, rows, team, x, y, other);
+      RunKernel(packed, rows, team, x, y, other);
     }
   }
 
  private:
   using Key = std::pair<const PackedLinear::Packed*, int64_t>;  // and rows
 
-  // y and other: [rows, out] of packed.kernel.result.
+  // y and other: [rows, out] of packed.kernel.result. This and the next.
+  void RunKernel(const PackedLinear::Packed& packed, int64_t rows, Team& team,
+                 const ProductInput& x, void* y, const void* other) {
+    if (packed.pieces.empty()) {
+      MultiplyPanels(packed, rows, team, x, y, other);
+    } else {
+      RunPieces(packed, rows, team, x, y, other);
+    }
+  }
+
   void RunPieces(const PackedLinear::Packed& packed, int64_t rows, Team& team,
                  const ProductInput& x, void* y, const void* other) {
     std::vector<Kernel>& kernels = KernelsFor(packed, rows);
@@ -94,7 +97,9 @@ class Products::Impl {
       Member& member = members_[static_cast<size_t>(index)];
       try {
         Execute(kernels[at], member, x.values);
-        Finish(packed, packed.pieces[at], rows, member.sums.as(), x, y, other);
+        const Piece& piece = packed.pieces[at];
+        FinishPart(packed, {.rows = rows, .column = piece.begin, .width = piece.width},
+                   member.sums.as(), piece.width, x, y, other);
       } catch (const dnnl::error& error) {
         if (!failed.exchange(true)) failure = error;
       }
@@ -126,25 +131,6 @@ class Products::Impl {
     member.stream.wait();
   }
 
-  void Finish(const PackedLinear::Packed& packed, const Piece& piece, int64_t rows,
-              const void* sums, const ProductInput& x, void* y, const void* other) const {
-    const LinearSpec& spec = packed.kernel;
-    const bool bytes = spec.element == Element::kInt8;
-    vectors_.finish({.sums = sums,
-                     .sums_stride = piece.width,
-                     .rows = rows,
-                     .width = piece.width,
-                     .row_scales = bytes ? x.scales : nullptr,
-                     .column_scales = bytes ? packed.column_scales.data() + piece.begin : nullptr,
-                     .offsets = bytes ? packed.offsets.data() + piece.begin : nullptr,
-                     .bias = packed.bias.data() + piece.begin,
-                     .epilogue = spec.epilogue,
-                     .other = other == nullptr ? nullptr : At(other, piece.begin, spec.result),
-                     .result = spec.result,
-                     .y = At(y, piece.begin, spec.result),
-                     .stride = spec.out});
-  }
-
   // What a product of bf16 does, but for the order of its sums: exact products, fp32 sums and
   // epilogue, one rounding at the end.
   void RunEmulated(const PackedLinear::Packed& packed, int64_t rows, Team& team, const void* x,
@@ -156,12 +142,7 @@ class Products::Impl {
         rounds && other != nullptr ? Widen(other, outputs, wide_other_) : other;
     if (rounds) Widen(y, outputs, wide_y_);
     const void* const wide_x = Widen(x, inputs, wide_x_);
-    void* const to = rounds ? wide_y_.as() : y;
-    if (packed.pieces.empty()) {
-      MultiplyPanels(packed, rows, team, {wide_x}, to, wide_other);
-    } else {
-      RunPieces(packed, rows, team, {wide_x}, to, wide_other);
-    }
+    RunKernel(packed, rows, team, {wide_x}, rounds ? wide_y_.as() : y, wide_other);
     if (rounds) vectors_.to_bf16(wide_y_.as<float>(), outputs, static_cast<uint16_t*>(y));
   }
 
