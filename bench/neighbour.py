@@ -12,41 +12,26 @@ import statistics
 import subprocess
 import sys
 
-
-class Encoder:
-    def __init__(self, arguments, precision, batch):
-        self.process = subprocess.Popen(
-            [arguments.program, "encoder", "--step", "--model", arguments.model, "--precision", precision, "--batch",
-             str(batch)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        if self.process.stdout.readline().strip() != "ready":
-            sys.exit("the encoder did not start")
-        self.step()  # warm
-
-    def step(self):
-        self.process.stdin.write("\n")
-        self.process.stdin.flush()
-        return float(self.process.stdout.readline())
-
-    def close(self):
-        self.process.stdin.close()
-        self.process.wait()
+from stepper import Stepper
 
 
 def seconds_beside(encoder, steps):
     busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
     try:
-        encoder.step()  # the scheduler has moved everyone to where they stay
-        return [encoder.step() for _ in range(steps)]
+        encoder.seconds()  # the scheduler has moved everyone to where they stay
+        return [encoder.seconds() for _ in range(steps)]
     finally:
         busy.kill()
         busy.wait()
 
 
 def measure(arguments, precision, batch):
-    encoder = Encoder(arguments, precision, batch)
+    encoder = Stepper(arguments.program, "encoder", "--step", "--model", arguments.model, "--precision", precision,
+                      "--batch", batch)
+    encoder.seconds()  # warm
     quiet, beside = [], []
     for _ in range(arguments.rounds):
-        quiet += [encoder.step() for _ in range(arguments.steps)]
+        quiet += [encoder.seconds() for _ in range(arguments.steps)]
         beside += seconds_beside(encoder, arguments.steps)
     encoder.close()
     return statistics.median(quiet), statistics.median(beside)

@@ -7,8 +7,5 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-bin=build/release/bin
-cmake --build --preset release --target emotion emotion-bench >build/release/bench_build.log
-model=${BENCH_MODEL:-build/random-7b}
-[ -f "$model/config.json" ] || "$bin/emotion" model random "$model" --size 7b >&2
+. bench/encoder_model.sh
 exec python3 bench/encoder_table.py "$bin/emotion-bench" "$model" "$@"

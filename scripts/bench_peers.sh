@@ -13,7 +13,5 @@ cd "$(dirname "$0")/.."
 scripts/oracles.sh >&2
 oracles=${ORACLES:-.oracles}
 "$oracles/bin/pip" install --quiet --requirement bench/peers/requirements.txt >&2
-bin=build/release/bin
-model=${BENCH_MODEL:-build/random-7b}
-[ -f "$model/config.json" ] || "$bin/emotion" model random "$model" --size 7b >&2
+. bench/encoder_model.sh
 exec "$oracles/bin/python" bench/peers/compare_encoder.py "$bin/emotion-bench" "$model" --keep build/peers "$@"

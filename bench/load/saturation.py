@@ -19,31 +19,27 @@ import sys
 import tempfile
 import time
 import urllib.request
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from stepper import Stepper  # noqa: E402
 
 WARM = 12  # seconds: longer than the queue is at its fullest, so that what is to be hit is stored
 IMAGE = "tests/data/images/astronaut_face.jpg"
 
 
-class BareEncoder:
+class BareEncoder(Stepper):
     def __init__(self, binary, model, batch, precision):
+        super().__init__(f"{binary}/emotion-bench", "encoder", "--step", "--model", model, "--batch", batch, "--precision",
+                         precision)
         self.batch = batch
-        self.process = subprocess.Popen(
-            [f"{binary}/emotion-bench", "encoder", "--step", "--model", model, "--batch", str(batch),
-             "--precision", precision], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        if self.process.stdout.readline().strip() != "ready":
-            sys.exit("the bare encoder did not start")
-        self.step()  # warm
-
-    def step(self):
-        self.process.stdin.write("\n")
-        self.process.stdin.flush()
-        return float(self.process.stdout.readline())
+        self.seconds()  # warm
 
     def rate(self, seconds):
         """Faces a second."""
         times = []
         while sum(times) < seconds:
-            times.append(self.step())
+            times.append(self.seconds())
         return self.batch * len(times) / sum(times)
 
 

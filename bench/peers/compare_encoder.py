@@ -25,9 +25,11 @@ from pathlib import Path
 
 import numpy
 
-import peers as peer_programs
-
 HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+import peers as peer_programs  # noqa: E402
+from stepper import Stepper  # noqa: E402
+
 LEAST_COSINE = {"fp32": 0.999, "bf16": 0.999, "int8": 0.99}  # below it, something else is computed
 SETTLE_SECONDS = 0.1  # threads of a pool may spin for a while after their work; nobody is timed beside them
 
@@ -40,31 +42,18 @@ def names(text):
     return text.split(",")
 
 
-class Stepper:
-    """A program that encodes once for each line of its input and answers with its seconds."""
+class Encoder(Stepper):
+    """With the vectors of the faces."""
 
     def __init__(self, *command):
-        self.scratch = tempfile.TemporaryDirectory()
-        file = f"{self.scratch.name}/vectors.npy"
-        self.process = subprocess.Popen([*map(str, command), "--vectors", file], stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, text=True)
-        if self.process.stdout.readline() != "ready\n":
-            raise SystemExit(f"did not start: {' '.join(map(str, command))}")
-        self.vectors = numpy.load(file)
+        with tempfile.TemporaryDirectory() as scratch:
+            file = f"{scratch}/vectors.npy"
+            super().__init__(*command, "--vectors", file)
+            self.vectors = numpy.load(file)
 
     def seconds(self):
         time.sleep(SETTLE_SECONDS)
-        self.process.stdin.write("\n")
-        self.process.stdin.flush()
-        return float(self.process.stdout.readline())
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.process.stdin.close()
-        self.process.wait()
-        self.scratch.cleanup()
+        return super().seconds()
 
 
 def cosine(vectors, reference):
@@ -93,13 +82,13 @@ class Comparison:
         return folder
 
     def ours(self, precision, batch):
-        return Stepper(self.program, "encoder", "--model", self.model, "--precision", precision, "--batch", batch,
+        return Encoder(self.program, "encoder", "--model", self.model, "--precision", precision, "--batch", batch,
                        "--threads", self.threads, "--step")
 
     def peer(self, name, precision, batch):
         if name == "ours":  # in fp32, beside what int8 gains
             return self.ours("fp32", batch)
-        return Stepper(sys.executable, HERE / "peers.py", "step", name, precision, self.model,
+        return Encoder(sys.executable, HERE / "peers.py", "step", name, precision, self.model,
                        self.make(name, precision), "--batch", batch, "--threads", self.threads)
 
     def reference(self, batch):
