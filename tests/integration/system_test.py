@@ -343,6 +343,17 @@ class WrongStarts(unittest.TestCase):
             self.assertEqual(code, 2, errors)
             self.assertIn(named, errors)
 
+    def test_certificates_that_are_none_end_the_start_of_each_process(self):
+        with tempfile.TemporaryDirectory() as folder:
+            garbage = Path(folder) / "garbage.pem"
+            garbage.write_text("no certificate\n")
+            for binary in ("emotion-embedding", "emotion-classifier", "emotion-gateway"):
+                done = subprocess.run(
+                    [BIN / binary, *(f"--grpc-tls-{part}-file={garbage}" for part in ("cert", "key", "ca"))],
+                    capture_output=True, text=True, timeout=60)
+                self.assertEqual(done.returncode, 2, done.stderr)
+                self.assertIn(f"GRPC_TLS_CERT_FILE: {garbage} holds no certificate", done.stderr)
+
     def test_missing_models_end_the_start_with_what_to_do(self):
         with tempfile.TemporaryDirectory() as empty:
             code, errors = self.fails("serve", "--api-port=0", f"--models-dir={empty}")
