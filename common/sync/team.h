@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <thread>
 #include <vector>
@@ -36,6 +37,7 @@ class Team {
   }
 
  private:
+  static constexpr size_t kLine = 64;
   using Call = void (*)(const void* work, int64_t item, int member);
 
   void Run(int64_t items, const void* work, Call call);
@@ -49,12 +51,15 @@ class Team {
   Call call_ = nullptr;
   uint32_t items_ = 0;
 
+  // On lines of their own: one who looks at a word takes its line away from those who write beside
+  // it.
+
   // The round's number in the upper half, the items that nobody has taken in the lower: one who
   // looked during an earlier round can take nothing of a later one.
-  std::atomic<uint64_t> ticket_ = 0;
-  std::atomic<uint32_t> round_ = 0;  // counts rounds, and is what helpers sleep on
-  std::atomic<uint32_t> done_ = 0;   // items of the round
-  std::atomic<bool> stopping_ = false;
+  alignas(kLine) std::atomic<uint64_t> ticket_ = 0;
+  alignas(kLine) std::atomic<uint32_t> round_ = 0;  // counts rounds, and is what helpers sleep on
+  alignas(kLine) std::atomic<uint32_t> done_ = 0;   // items of the round
+  alignas(kLine) std::atomic<bool> stopping_ = false;
   std::vector<std::jthread> helpers_;  // last: they use all of the above
 };
 

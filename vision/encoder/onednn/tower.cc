@@ -10,8 +10,9 @@
 namespace emotion::vision {
 namespace {
 
-// Rows that one member of the team brings to their next form at a time.
-constexpr int64_t kRowsAtOnce = 8;
+// Values that one member of the team brings to their next form at a time: some microseconds' work,
+// or handing it out would cost more than it brings. Where there are no more the caller does it.
+constexpr int64_t kValuesAtOnce = 16 * 1024;
 
 // Rows of `order`, each `unit` patches long, brought into window order.
 std::vector<float> InWindowOrder(const std::vector<float>& values, const WindowLayout& layout,
@@ -24,6 +25,8 @@ std::vector<float> InWindowOrder(const std::vector<float>& values, const WindowL
   }
   return ordered;
 }
+
+int64_t RowsAtOnce(int64_t width) { return std::max<int64_t>(kValuesAtOnce / width, 1); }
 
 size_t Bytes(int64_t rows, int64_t width, Element element) {
   return static_cast<size_t>(rows) * static_cast<size_t>(width) * BytesOf(element);
@@ -86,15 +89,20 @@ void TowerPass::GatherRows(const TowerPlan& plan, std::span<const Patches* const
       groups.push_back(image->rows.data() + at);
     }
   }
-  for (size_t place = 0; place < plan.layout.group_order.size(); ++place) {
-    const float* from = groups[static_cast<size_t>(plan.layout.group_order[place])];
-    std::byte* to = Row(input_, static_cast<int64_t>(place), width, element_);
-    if (element_ == Element::kF32) {
-      std::memcpy(to, from, static_cast<size_t>(width) * sizeof(float));
-    } else {
-      kernels_.to_bf16(from, static_cast<size_t>(width), reinterpret_cast<uint16_t*>(to));
+  const auto places = std::ssize(plan.layout.group_order);
+  const int64_t part = RowsAtOnce(width);
+  team_.ForEach((places + part - 1) / part, [&](int64_t item, int) {
+    for (int64_t place = item * part; place < std::min(places, (item + 1) * part); ++place) {
+      const auto group = plan.layout.group_order[static_cast<size_t>(place)];
+      const float* from = groups[static_cast<size_t>(group)];
+      std::byte* to = Row(input_, place, width, element_);
+      if (element_ == Element::kF32) {
+        std::memcpy(to, from, static_cast<size_t>(width) * sizeof(float));
+      } else {
+        kernels_.to_bf16(from, static_cast<size_t>(width), reinterpret_cast<uint16_t*>(to));
+      }
     }
-  }
+  });
 }
 
 absl::Status TowerPass::Multiply(const PackedLinear& linear, int64_t rows, const ProductInput& x,
@@ -157,7 +165,7 @@ ProductInput TowerPass::Norm(std::span<const float> weight, int64_t patches,
                              const PackedLinear& reader) {
   const int64_t hidden = config_.hidden_size;
   const int64_t group = reader.spec().in / hidden;
-  const int64_t part = (kRowsAtOnce + group - 1) / group * group;
+  const int64_t part = (RowsAtOnce(hidden) + group - 1) / group * group;
   const bool to_bytes = reader.spec().element == Element::kInt8;
   team_.ForEach((patches + part - 1) / part, [&](int64_t item, int) {
     const int64_t begin = item * part;
@@ -188,10 +196,11 @@ ProductInput TowerPass::InputOf(const PackedLinear& reader, int64_t rows, const 
   const LinearSpec& spec = reader.spec();
   if (spec.element != Element::kInt8) return {x.as()};
   ReserveScratch(static_cast<size_t>(spec.in) * sizeof(float));
-  team_.ForEach((rows + kRowsAtOnce - 1) / kRowsAtOnce, [&](int64_t item, int member) {
-    const int64_t begin = item * kRowsAtOnce;
+  const int64_t part = RowsAtOnce(spec.in);
+  team_.ForEach((rows + part - 1) / part, [&](int64_t item, int member) {
+    const int64_t begin = item * part;
     kernels_.quantise({.x = Row(x, begin, spec.in, element_),
-                       .rows = std::min(kRowsAtOnce, rows - begin),
+                       .rows = std::min(part, rows - begin),
                        .width = spec.in,
                        .block = spec.block,
                        .element = element_,
