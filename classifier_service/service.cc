@@ -4,17 +4,15 @@
 #include <utility>
 
 #include "classifier_service/batch_call.h"
-#include "common/error/error.h"
 #include "common/rpc/call_metrics.h"
 #include "common/rpc/frame_call.h"
+#include "common/rpc/frame_limits.h"
 #include "common/rpc/status.h"
-#include "fmt/format.h"
 
 namespace emotion::classifier {
 namespace {
 
 constexpr std::string_view kService = "classifier";  // in metrics
-constexpr size_t kSessionKeyBytes = 16;
 
 uint64_t NowMicroseconds() {
   return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(
@@ -103,11 +101,8 @@ grpc::ServerUnaryReactor* Service::DeleteSession(grpc::CallbackServerContext* co
                                                  const v1::DeleteSessionRequest* request,
                                                  v1::DeleteSessionResponse*) {
   const CallMetrics metrics(metrics_, kService, "DeleteSession");
-  if (request->session_key().size() != kSessionKeyBytes) {
-    return FinishNow(
-        context, metrics,
-        FieldError("session_key", fmt::format("must have {} bytes; has {}", kSessionKeyBytes,
-                                              request->session_key().size())));
+  if (absl::Status status = CheckSessionKey(request->session_key()); !status.ok()) {
+    return FinishNow(context, metrics, status);
   }
   v1::DeleteEmbeddingSessionRequest forwarded;
   forwarded.set_session_key(request->session_key());

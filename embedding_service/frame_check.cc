@@ -8,14 +8,12 @@
 #include <fmt/format.h>
 
 #include "common/error/error.h"
+#include "common/rpc/frame_limits.h"
 #include "emotion/v1/frame.pb.h"
 
 namespace emotion::embedding {
 namespace {
 
-constexpr uint64_t kFrameIds = uint64_t{1} << 53;  // JSON numbers hold no more
-constexpr size_t kKeyBytes = 16;
-constexpr uint32_t kFaces = 64;
 constexpr size_t kRequestIdBytes = 64;
 constexpr uint32_t kDefaultSide = 112;
 constexpr uint32_t kLargestSide = 1U << 20;
@@ -33,8 +31,8 @@ class Violations {
   }
 
   void CheckKey(std::string_view field, const std::string& key) {
-    Check(key.empty() || key.size() == kKeyBytes, field,
-          fmt::format("must have 0 or {} bytes; has {}", kKeyBytes, key.size()));
+    Check(key.empty() || key.size() == kFrameKeyBytes, field,
+          fmt::format("must have 0 or {} bytes; has {}", kFrameKeyBytes, key.size()));
   }
 
   // The violations of another check, or its error where it is of another kind.
@@ -60,13 +58,13 @@ bool RequestIdCharacter(char c) {
 }
 
 void CheckIdentity(const v1::Frame& frame, Violations* violations) {
-  violations->Check(frame.frame_id() < kFrameIds, "frame_id",
+  violations->Check(frame.frame_id() <= kMaxFrameId, "frame_id",
                     fmt::format("must be below 2^53; was {}", frame.frame_id()));
   violations->CheckKey("session_key", frame.session_key());
   violations->CheckKey("cache_scope", frame.cache_scope());
   violations->CheckKey("fairness_key", frame.fairness_key());
-  violations->Check(frame.face_id() < kFaces, "face_id",
-                    fmt::format("must be 0 to {}; was {}", kFaces - 1, frame.face_id()));
+  violations->Check(frame.face_id() <= kMaxFaceId, "face_id",
+                    fmt::format("must be 0 to {}; was {}", kMaxFaceId, frame.face_id()));
   const std::string& id = frame.request_id();
   violations->Check(
       id.size() <= kRequestIdBytes && std::all_of(id.begin(), id.end(), RequestIdCharacter),

@@ -8,6 +8,7 @@
 #include "common/error/error.h"
 #include "common/rpc/call_metrics.h"
 #include "common/rpc/frame_call.h"
+#include "common/rpc/frame_limits.h"
 #include "common/rpc/status.h"
 #include "embedding_service/embed_result.h"
 
@@ -19,7 +20,6 @@ using StreamResponse = v1::EmbedStreamResponse;
 using StreamHandler = ServerSessionHandler<StreamRequest, StreamResponse>;
 
 constexpr std::string_view kService = "embedding";  // in metrics
-constexpr size_t kSessionKeyBytes = 16;
 
 absl::Status Loading() {
   return Error(Reason::kLoading, "the model is being loaded; try again soon");
@@ -105,10 +105,8 @@ grpc::ServerUnaryReactor* Service::DeleteEmbeddingSession(
     v1::DeleteEmbeddingSessionResponse*) {
   const CallMetrics metrics(metrics_, kService, "DeleteEmbeddingSession");
   const std::string& session = request->session_key();
-  if (session.size() != kSessionKeyBytes) {
-    return FinishNow(context, metrics,
-                     FieldError("session_key", fmt::format("must have {} bytes; has {}",
-                                                           kSessionKeyBytes, session.size())));
+  if (absl::Status status = CheckSessionKey(session); !status.ok()) {
+    return FinishNow(context, metrics, status);
   }
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   cache_.Forget(session, DeletedAt(request->deleted_at_us()), [=](const absl::Status& status) {

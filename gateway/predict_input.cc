@@ -6,6 +6,7 @@
 #include <set>
 
 #include "common/error/error.h"
+#include "common/rpc/frame_limits.h"
 #include "fmt/format.h"
 #include "gateway/http/multipart.h"
 #include "gateway/json_codec/base64.h"
@@ -13,8 +14,6 @@
 
 namespace emotion::gateway {
 namespace {
-
-constexpr int64_t kMaxFaceId = 63;
 
 std::string FaceIdRule() { return fmt::format("must be an integer from 0 to {}", kMaxFaceId); }
 

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "common/error/error.h"
+#include "common/rpc/frame_limits.h"
 #include "fmt/format.h"
 #include "gateway/json_codec/json_reader.h"
 #include "gateway/predict_input.h"

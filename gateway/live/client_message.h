@@ -16,9 +16,6 @@
 
 namespace emotion::gateway {
 
-// The largest id that JavaScript counts exactly: 2^53 - 1.
-inline constexpr uint64_t kMaxFrameId = (uint64_t{1} << 53) - 1;
-
 // access_token is read and dropped: nobody has to sign in.
 struct StartMessage {
   std::optional<std::string> session_id;  // valid

@@ -6,6 +6,7 @@
 #include "common/error/error.h"
 #include "common/log/log.h"
 #include "common/observe/trace.h"
+#include "common/rpc/frame_limits.h"
 #include "common/rpc/status.h"
 #include "fmt/format.h"
 

@@ -6,13 +6,14 @@
 
 #include "common/error/error.h"
 #include "common/hash/sha256.h"
+#include "common/rpc/frame_limits.h"
 #include "fmt/format.h"
 #include "gateway/http/address.h"
 
 namespace emotion::gateway {
 namespace {
 
-constexpr size_t kKeyBytes = 16;
+constexpr size_t kSessionIdBytes = 16;
 constexpr std::string_view kNoSubject;
 
 void AppendPart(std::string& out, std::string_view part) {
@@ -47,7 +48,7 @@ std::string Identity::RandomSecret() {
   return secret;
 }
 
-std::string Identity::RandomSessionId() { return Hex(RandomSecret().substr(0, kKeyBytes)); }
+std::string Identity::RandomSessionId() { return Hex(RandomSecret().substr(0, kSessionIdBytes)); }
 
 std::string Identity::LogSubject(std::string_view client_address) const {
   return Hex(Key("log_subject", {AddressGroup(client_address)}).substr(0, 6));
@@ -59,7 +60,7 @@ std::string Identity::Key(std::string_view purpose,
   AppendPart(text, purpose);
   for (const std::string_view part : parts) AppendPart(text, part);
   const Digest digest = HmacSha256(secret_, text);
-  return std::string(digest.begin(), digest.begin() + kKeyBytes);
+  return std::string(digest.begin(), digest.begin() + kFrameKeyBytes);
 }
 
 std::string Identity::SessionKey(std::string_view session_id) const {

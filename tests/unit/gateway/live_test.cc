@@ -2,6 +2,7 @@
 #include <catch2/catch.hpp>
 
 #include "common/error/error.h"
+#include "common/rpc/frame_limits.h"
 #include "fmt/format.h"
 #include "gateway/live/client_message.h"
 #include "gateway/live/live_hub.h"
