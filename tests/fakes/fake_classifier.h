@@ -3,9 +3,7 @@
 #pragma once
 
 #include <atomic>
-#include <cstdlib>
-#include <map>
-#include <memory>
+#include <chrono>
 #include <string>
 #include <utility>
 #include <vector>
@@ -13,19 +11,17 @@
 #include "common/error/error.h"
 #include "common/rpc/frame_pool.h"
 #include "common/rpc/frame_server.h"
-#include "common/rpc/server_host.h"
 #include "common/rpc/status.h"
 #include "common/sync/mutex.h"
 #include "emotion/v1/classifier.grpc.pb.h"
+#include "tests/fakes/bytes_hash.h"
+#include "tests/fakes/fake_server.h"
+#include "tests/fakes/held_frames.h"
 
 namespace emotion::testing {
 
 // The level that the fake gives an image, 0 to 3.
-inline uint32_t LevelOfBytes(std::string_view bytes) {
-  uint32_t hash = 2166136261U;
-  for (const char byte : bytes) hash = (hash ^ static_cast<uint8_t>(byte)) * 16777619U;
-  return hash >> 30;
-}
+inline uint32_t LevelOfBytes(std::string_view bytes) { return HashOfBytes(bytes) >> 30; }
 
 class FakeClassifierService final : public v1::ClassifierService::CallbackService,
                                     public FrameBackend<v1::PredictResult> {
@@ -42,11 +38,10 @@ class FakeClassifierService final : public v1::ClassifierService::CallbackServic
     {
       MutexLock lock(mutex_);
       frames_.push_back(frame);
-      if (image.starts_with("held")) {
-        held_[ticket] = {image, std::move(done)};
-        changed_.NotifyAll();
-        return ticket;
-      }
+    }
+    if (image.starts_with("held")) {
+      held_.Hold(ticket, image, std::move(done));
+      return ticket;
     }
     if (image.starts_with("bad")) {
       ToProtoStatus(Error(Reason::kImageCorrupt, "the test's bad image"), result.mutable_status());
@@ -64,38 +59,9 @@ class FakeClassifierService final : public v1::ClassifierService::CallbackServic
     return ticket;
   }
 
-  void Cancel(uint64_t ticket) override {
-    Held held;
-    {
-      MutexLock lock(mutex_);
-      const auto found = held_.find(ticket);
-      if (found == held_.end()) return;
-      held = std::move(found->second);
-      held_.erase(found);
-    }
-    ++cancelled_;
-    v1::PredictResult result;
-    ToProtoStatus(Error(Reason::kCancelled, "withdrawn"), result.mutable_status());
-    held.done(std::move(result));
-  }
-
-  void ReleaseHeld() {
-    std::map<uint64_t, Held> held;
-    {
-      MutexLock lock(mutex_);
-      held.swap(held_);
-    }
-    for (auto& [ticket, one] : held) {
-      v1::PredictResult result;
-      Fill(one.image, result);
-      one.done(std::move(result));
-    }
-  }
-
-  void WaitForHeld(size_t count) {
-    MutexLock lock(mutex_);
-    while (held_.size() < count) changed_.Wait(mutex_);
-  }
+  void Cancel(uint64_t ticket) override { held_.Cancel(ticket); }
+  void ReleaseHeld() { held_.Release(Fill); }
+  void WaitForHeld(size_t count) { held_.WaitFor(count); }
 
   v1::Welcome MakeWelcome() override {
     v1::Welcome welcome;
@@ -153,11 +119,8 @@ class FakeClassifierService final : public v1::ClassifierService::CallbackServic
     streams_.Broadcast(news);
   }
 
-  size_t held() {
-    MutexLock lock(mutex_);
-    return held_.size();
-  }
-  int cancelled() const { return cancelled_; }
+  size_t held() { return held_.size(); }
+  int cancelled() const { return held_.cancelled(); }
   int opened_streams() const { return opened_streams_; }
   std::vector<v1::Frame> frames() {
     MutexLock lock(mutex_);
@@ -174,11 +137,6 @@ class FakeClassifierService final : public v1::ClassifierService::CallbackServic
 
  private:
   static constexpr size_t kWindow = 2048;
-
-  struct Held {
-    std::string image;
-    Done done;
-  };
 
   grpc::ServerUnaryReactor* Finish(grpc::CallbackServerContext* context) {
     auto* reactor = context->DefaultReactor();
@@ -206,40 +164,18 @@ class FakeClassifierService final : public v1::ClassifierService::CallbackServic
   }
 
   FrameServer<PredictHop> streams_;
+  HeldFrames<v1::PredictResult> held_;
   std::atomic<uint64_t> last_ticket_ = 0;
-  std::atomic<int> cancelled_ = 0;
   std::atomic<int> opened_streams_ = 0;
   std::atomic<uint32_t> embedding_ready_ = 2;
   Mutex failure_mutex_;
   absl::Status failure_ GUARDED_BY(failure_mutex_);
   Mutex mutex_;
-  CondVar changed_;
-  std::map<uint64_t, Held> held_ GUARDED_BY(mutex_);
   std::vector<v1::Frame> frames_ GUARDED_BY(mutex_);
   std::vector<v1::DeleteSessionRequest> deleted_ GUARDED_BY(mutex_);
 };
 
 // A FakeClassifierService that listens.
-class FakeClassifierServer {
- public:
-  FakeClassifierServer() {
-    auto host = ServerHost::Start({.listen = "127.0.0.1:0",
-                                   .services = {&service_},
-                                   .names = {"emotion.v1.ClassifierService"}});
-    if (!host.ok()) std::abort();
-    host_ = *std::move(host);
-    host_->SetServing(true);
-  }
-  ~FakeClassifierServer() { Stop(); }
-
-  std::string target() const { return "127.0.0.1:" + std::to_string(host_->port()); }
-  std::shared_ptr<grpc::Channel> InProcessChannel() { return host_->InProcessChannel(); }
-  FakeClassifierService& service() { return service_; }
-  void Stop() { host_->Shutdown(std::chrono::steady_clock::now()); }
-
- private:
-  FakeClassifierService service_;
-  std::unique_ptr<ServerHost> host_;
-};
+using FakeClassifierServer = FakeServer<FakeClassifierService, v1::ClassifierService>;
 
 }  // namespace emotion::testing

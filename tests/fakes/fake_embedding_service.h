@@ -3,8 +3,6 @@
 #pragma once
 
 #include <atomic>
-#include <map>
-#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -13,18 +11,19 @@
 #include "common/numeric/half.h"
 #include "common/rpc/frame_pool.h"
 #include "common/rpc/frame_server.h"
-#include "common/rpc/server_host.h"
 #include "common/rpc/status.h"
 #include "common/sync/mutex.h"
 #include "emotion/v1/embedding.grpc.pb.h"
+#include "tests/fakes/bytes_hash.h"
+#include "tests/fakes/fake_server.h"
+#include "tests/fakes/held_frames.h"
 
 namespace emotion::testing {
 
 // `dim` values out of the bytes; equal bytes give equal values.
 inline std::vector<float> VectorOfBytes(const std::string& bytes, int dim) {
   std::vector<float> values(static_cast<size_t>(dim));
-  uint32_t hash = 2166136261U;
-  for (char byte : bytes) hash = (hash ^ static_cast<uint8_t>(byte)) * 16777619U;
+  uint32_t hash = HashOfBytes(bytes);
   for (float& value : values) {
     hash = hash * 1664525U + 1013904223U;
     value = static_cast<float>(hash >> 24) / 64.0F - 2.0F;
@@ -41,19 +40,15 @@ class FakeEmbeddingService final : public v1::EmbeddingService::CallbackService,
   // "bad...": IMAGE_CORRUPT; "held...": answered only by Cancel or Release; "wrong-model...": an
   // embedding of another fingerprint; else a vector.
   uint64_t Submit(v1::Frame frame, Done done) override {
-    ++submitted_;
+    const uint64_t ticket = ++last_ticket_;
     v1::EmbedResult result;
-    result.set_frame_id(frame.frame_id());
     {
       MutexLock lock(mutex_);
       last_frame_ = frame;
     }
     const std::string& image = frame.encoded_image();
     if (image.starts_with("held")) {
-      const uint64_t ticket = ++next_ticket_;
-      MutexLock lock(mutex_);
-      held_[ticket] = {std::move(result), std::move(done), image};
-      held_changed_.NotifyAll();
+      held_.Hold(ticket, image, std::move(done));
       return ticket;
     }
     if (image.starts_with("bad")) {
@@ -62,39 +57,15 @@ class FakeEmbeddingService final : public v1::EmbeddingService::CallbackService,
       Fill(image, result);
     }
     done(std::move(result));
-    return ++next_ticket_;
+    return ticket;
   }
 
-  void Cancel(uint64_t ticket) override {
-    Held held;
-    {
-      MutexLock lock(mutex_);
-      const auto found = held_.find(ticket);
-      if (found == held_.end()) return;
-      held = std::move(found->second);
-      held_.erase(found);
-    }
-    ++cancelled_;
-    ToProtoStatus(Error(Reason::kCancelled, "withdrawn"), held.result.mutable_status());
-    held.done(std::move(held.result));
-  }
-
+  void Cancel(uint64_t ticket) override { held_.Cancel(ticket); }
   void ReleaseHeld() {
-    std::map<uint64_t, Held> held;
-    {
-      MutexLock lock(mutex_);
-      held.swap(held_);
-    }
-    for (auto& [ticket, one] : held) {
-      Fill(one.image, one.result);
-      one.done(std::move(one.result));
-    }
+    held_.Release(
+        [this](const std::string& image, v1::EmbedResult& result) { Fill(image, result); });
   }
-
-  void WaitForHeld(size_t count) {
-    MutexLock lock(mutex_);
-    while (held_.size() < count) held_changed_.Wait(mutex_);
-  }
+  void WaitForHeld(size_t count) { held_.WaitFor(count); }
 
   v1::Welcome MakeWelcome() override {
     v1::Welcome welcome;
@@ -136,8 +107,8 @@ class FakeEmbeddingService final : public v1::EmbeddingService::CallbackService,
     return reactor;
   }
 
-  int submitted() const { return submitted_; }
-  int cancelled() const { return cancelled_; }
+  int submitted() const { return static_cast<int>(last_ticket_); }
+  int cancelled() const { return held_.cancelled(); }
   v1::Frame last_frame() {
     MutexLock lock(mutex_);
     return last_frame_;
@@ -149,12 +120,6 @@ class FakeEmbeddingService final : public v1::EmbeddingService::CallbackService,
 
  private:
   static constexpr size_t kWindow = 64;
-
-  struct Held {
-    v1::EmbedResult result;
-    Done done;
-    std::string image;
-  };
 
   void Fill(const std::string& image, v1::EmbedResult& result) const {
     v1::Embedding& embedding = *result.mutable_embedding();
@@ -171,36 +136,14 @@ class FakeEmbeddingService final : public v1::EmbeddingService::CallbackService,
   const int dim_;
   const std::string fingerprint_;
   FrameServer<EmbedHop> streams_;
-  std::atomic<int> submitted_ = 0;
-  std::atomic<int> cancelled_ = 0;
-  std::atomic<uint64_t> next_ticket_ = 0;
+  HeldFrames<v1::EmbedResult> held_;
+  std::atomic<uint64_t> last_ticket_ = 0;
   Mutex mutex_;
-  CondVar held_changed_;
   v1::Frame last_frame_ GUARDED_BY(mutex_);
-  std::map<uint64_t, Held> held_ GUARDED_BY(mutex_);
   std::vector<v1::DeleteEmbeddingSessionRequest> deleted_ GUARDED_BY(mutex_);
 };
 
 // A FakeEmbeddingService that listens.
-class FakeEmbeddingServer {
- public:
-  FakeEmbeddingServer(int dim, const std::string& fingerprint) : service_(dim, fingerprint) {
-    auto host = ServerHost::Start({.listen = "127.0.0.1:0",
-                                   .services = {&service_},
-                                   .names = {"emotion.v1.EmbeddingService"}});
-    if (!host.ok()) std::abort();
-    host_ = *std::move(host);
-    host_->SetServing(true);
-  }
-  ~FakeEmbeddingServer() { Stop(); }
-
-  std::string target() const { return "127.0.0.1:" + std::to_string(host_->port()); }
-  FakeEmbeddingService& service() { return service_; }
-  void Stop() { host_->Shutdown(std::chrono::steady_clock::now()); }
-
- private:
-  FakeEmbeddingService service_;
-  std::unique_ptr<ServerHost> host_;
-};
+using FakeEmbeddingServer = FakeServer<FakeEmbeddingService, v1::EmbeddingService>;
 
 }  // namespace emotion::testing

@@ -1,25 +1,17 @@
 """What the tests of the shared cache run: real processes, a real Redis, and requests to them.
 
-Standard library only. The test's own arguments are BIN_DIR SOURCE_DIR [--OPTION...] [TEST...].
+Standard library only.
 """
 
 import http.client
 import json
-import os
-import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
-from pathlib import Path
 
-ARGUMENTS = sys.argv[1:]
-PATHS = [x for x in ARGUMENTS if not x.startswith("--")]
-BIN = Path(PATHS[0] if PATHS else "build/release/bin").resolve()
-SOURCE = Path(PATHS[1] if len(PATHS) > 1 else ".").resolve()
-FACE = (SOURCE / "tests/data/images/astronaut_face.jpg").read_bytes()
-PHOTO = (SOURCE / "tests/data/images/astronaut.jpg").read_bytes()
+from programs import Process
+
 SECRETS = {"EMOTION_SESSION_SECRET": "a session secret of tests", "EMOTION_CACHE_SECRET": "a cache secret of tests"}
 
 
@@ -98,39 +90,12 @@ class Redis:
         self.folder.cleanup()
 
 
-class Process:
-    """A program of ours with a log and a folder for temporary files that outlive it."""
-
-    def __init__(self, program, *arguments, folder):
-        self.folder = Path(tempfile.mkdtemp(prefix=f"{program}-", dir=folder))
-        self.log_path = self.folder / "log"
-        environment = {**os.environ, **SECRETS, "TMPDIR": str(self.folder), "HOME": str(self.folder)}
-        self.log = open(self.log_path, "wb")
-        self.child = subprocess.Popen([BIN / program, *arguments], stdout=subprocess.PIPE, stderr=self.log, text=True,
-                                      env=environment, cwd=self.folder)
-        self.ready_line = self.child.stdout.readline()
-        if not self.ready_line:
-            raise AssertionError(f"{program} did not start:\n{self.log_path.read_text()[-500:]}")
-
-    def address(self, name):
-        words = self.ready_line.replace("(", " ").replace(")", " ").replace(",", " ").split()
-        return words[words.index(name) + 1].removeprefix("http://").replace("localhost", "127.0.0.1")
-
-    def stop(self):
-        if self.child.poll() is None:
-            self.child.send_signal(signal.SIGINT)
-        try:
-            code = self.child.wait(timeout=30)
-        except subprocess.TimeoutExpired:
-            self.child.kill()
-            raise
-        self.child.stdout.close()
-        self.log.close()
-        return code
+def program(name, *arguments, folder):
+    return Process(name, *arguments, folder=folder, environment=SECRETS)
 
 
 def embedding(redis, folder, *arguments):
-    return Process("emotion-embedding", "--embedding-listen=127.0.0.1:0", "--metrics-listen=127.0.0.1:0",
+    return program("emotion-embedding", "--embedding-listen=127.0.0.1:0", "--metrics-listen=127.0.0.1:0",
                    "--use-redis=true", f"--redis-host={redis.path}", *arguments, folder=folder)
 
 
@@ -140,9 +105,9 @@ class System:
     def __init__(self, folder, *embeddings):
         self.embeddings = embeddings
         targets = ",".join(e.address("grpc") for e in embeddings)
-        self.classifier = Process("emotion-classifier", "--classifier-listen=127.0.0.1:0",
+        self.classifier = program("emotion-classifier", "--classifier-listen=127.0.0.1:0",
                                   "--metrics-listen=127.0.0.1:0", f"--embedding-targets={targets}", folder=folder)
-        self.gateway = Process("emotion-gateway", "--api-host=127.0.0.1", "--api-port=0",
+        self.gateway = program("emotion-gateway", "--api-host=127.0.0.1", "--api-port=0",
                                "--classifier-targets=" + self.classifier.address("grpc"), folder=folder)
         self.host = self.gateway.address("open")
 

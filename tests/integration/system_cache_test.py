@@ -14,7 +14,8 @@ import sys
 import tempfile
 import unittest
 
-from cache_system import FACE, PATHS, Process, Redis, System, embedding, eventually, health, nuance, predict, request
+from cache_system import Redis, System, embedding, eventually, health, nuance, predict, program, request
+from programs import FACE, PATHS
 
 
 class OneProcess(unittest.TestCase):
@@ -23,7 +24,7 @@ class OneProcess(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.folder = tempfile.TemporaryDirectory()
-        cls.serve = Process("emotion", "serve", "--api-host=127.0.0.1", "--api-port=0",
+        cls.serve = program("emotion", "serve", "--api-host=127.0.0.1", "--api-port=0",
                             "--embedding-listen=127.0.0.1:0", "--classifier-listen=127.0.0.1:0",
                             folder=cls.folder.name)
         cls.host = cls.serve.address("open")

@@ -16,7 +16,8 @@ import unittest
 import zlib
 from pathlib import Path
 
-from cache_system import ARGUMENTS, FACE, PATHS, PHOTO, Redis, System, embedding, eventually, nuance, predict, request
+from cache_system import Redis, System, embedding, eventually, nuance, predict, request
+from programs import ARGUMENTS, FACE, PATHS, PHOTO
 
 # Administrators' programs are not on everybody's PATH.
 NGINX = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin") if "--with-nginx" in ARGUMENTS else None

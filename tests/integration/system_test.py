@@ -8,7 +8,6 @@ import base64
 import http.client
 import json
 import os
-import re
 import signal
 import struct
 import subprocess
@@ -21,41 +20,9 @@ import urllib.request
 import zlib
 from pathlib import Path
 
-BIN = Path(sys.argv[1] if len(sys.argv) > 1 else "build/release/bin").resolve()
-SOURCE = Path(sys.argv[2] if len(sys.argv) > 2 else ".").resolve()
-FACE = (SOURCE / "tests/data/images/astronaut_face.jpg").read_bytes()
-PHOTO = (SOURCE / "tests/data/images/astronaut.jpg").read_bytes()
+from programs import BIN, FACE, PHOTO, Process, SOURCE
+
 STATES = ["Boredom", "Engagement", "Confusion", "Frustration"]
-
-
-class Process:
-    """A program of ours, ready; its first line on stdout says where it listens."""
-
-    def __init__(self, program, *arguments):
-        self.log = tempfile.TemporaryFile("w+")
-        self.child = subprocess.Popen([BIN / program, *arguments], stdout=subprocess.PIPE, stderr=self.log, text=True)
-        self.ready_line = self.child.stdout.readline()
-        if not self.ready_line:
-            raise AssertionError(f"{program} did not start:\n{self.log_text()}")
-
-    def address(self, name):
-        # The number, not the name: the smallest systems have no /etc/hosts.
-        return re.search(name + r" ([^\s,)]+)", self.ready_line).group(1).replace("localhost", "127.0.0.1")
-
-    def log_text(self):
-        self.log.seek(0)
-        return self.log.read()
-
-    def maps(self):
-        return Path(f"/proc/{self.child.pid}/maps").read_text()
-
-    def stop(self):
-        """SIGINT drains without the delay that load balancers need."""
-        self.child.send_signal(signal.SIGINT)
-        code = self.child.wait(timeout=30)
-        self.child.stdout.close()
-        self.log.close()
-        return code
 
 
 def call(url, body=None, **headers):
@@ -105,7 +72,7 @@ class OneProcess(unittest.TestCase):
     def setUpClass(cls):
         cls.serve = Process("emotion", "serve", "--api-host=127.0.0.1", "--api-port=0",
                             "--embedding-listen=127.0.0.1:0", "--classifier-listen=127.0.0.1:0")
-        cls.base = cls.serve.address("open")
+        cls.base = cls.serve.url("open")
 
     @classmethod
     def tearDownClass(cls):
@@ -234,7 +201,7 @@ class ThreeProcesses(unittest.TestCase):
                                  "--embedding-targets=" + cls.embedding.address("grpc"))
         cls.gateway = Process("emotion-gateway", "--api-host=127.0.0.1", "--api-port=0",
                               "--classifier-targets=" + cls.classifier.address("grpc"))
-        cls.base = cls.gateway.address("open")
+        cls.base = cls.gateway.url("open")
 
     @classmethod
     def tearDownClass(cls):
@@ -245,7 +212,7 @@ class ThreeProcesses(unittest.TestCase):
         serve = Process("emotion", "serve", "--api-host=127.0.0.1", "--api-port=0", "--precision=fp32",
                         "--embedding-listen=127.0.0.1:0", "--classifier-listen=127.0.0.1:0")
         for image in (FACE, PHOTO):
-            one = predict(serve.address("open"), image, Cache_Control="no-store")
+            one = predict(serve.url("open"), image, Cache_Control="no-store")
             three = predict(self.base, image, Cache_Control="no-store")
             self.assertEqual(raw_predictions(one), raw_predictions(three))
             self.assertEqual(json.loads(one)["model"], json.loads(three)["model"])
@@ -262,7 +229,7 @@ class ThreeProcesses(unittest.TestCase):
         serve = Process("emotion", "serve", "--api-host=127.0.0.1", "--api-port=0", "--precision=fp32",
                         "--embedding-listen=127.0.0.1:0", "--classifier-listen=127.0.0.1:0",
                         "--device=torch-cpu")
-        reference = json.loads(predict(serve.address("open"), FACE, Cache_Control="no-store"))
+        reference = json.loads(predict(serve.url("open"), FACE, Cache_Control="no-store"))
         self.assertIn("libtorch_cpu", serve.maps())
         ours = json.loads(predict(self.base, FACE, Cache_Control="no-store"))
         self.assertEqual(ours["model"], reference["model"])
@@ -284,11 +251,11 @@ class ThreeProcesses(unittest.TestCase):
                              "--embedding-targets=127.0.0.1:1")
         gateway = Process("emotion-gateway", "--api-host=127.0.0.1", "--api-port=0",
                           "--classifier-targets=" + classifier.address("grpc"))
-        status, headers, body = call(f"{gateway.address('open')}/v1/predict", FACE, Content_Type="image/jpeg")
+        status, headers, body = call(f"{gateway.url('open')}/v1/predict", FACE, Content_Type="image/jpeg")
         self.assertEqual((status, json.loads(body)["reason"]), (503, "NO_REPLICA"))
         self.assertIn("Retry-After", headers)
-        self.assertEqual(call(f"{gateway.address('open')}/health/ready")[0], 200)
-        self.assertEqual(json.loads(call(f"{gateway.address('open')}/health")[2])["status"], "degraded")
+        self.assertEqual(call(f"{gateway.url('open')}/health/ready")[0], 200)
+        self.assertEqual(json.loads(call(f"{gateway.url('open')}/health")[2])["status"], "degraded")
         self.assertEqual(gateway.stop(), 0)
         self.assertEqual(classifier.stop(), 0)
 
@@ -297,21 +264,19 @@ class Stopping(unittest.TestCase):
     def test_after_sigterm_new_work_is_taken_for_the_delay_then_the_program_ends(self):
         serve = Process("emotion", "serve", "--api-host=127.0.0.1", "--api-port=0", "--drain-delay-ms=3000",
                         "--embedding-listen=127.0.0.1:0", "--classifier-listen=127.0.0.1:0")
-        base = serve.address("open")
+        base = serve.url("open")
         predict(base, FACE)
         serve.child.send_signal(signal.SIGTERM)
         deadline = time.monotonic() + 2
         while call(f"{base}/health/ready")[0] == 200:
             self.assertLess(time.monotonic(), deadline, "readiness did not turn")
         self.assertEqual(json.loads(predict(base, FACE, Cache_Control="no-store"))["cache"], "miss")
-        self.assertEqual(serve.child.wait(timeout=30), 0)
-        serve.child.stdout.close()
-        serve.log.close()
+        self.assertEqual(serve.wait(), 0)
 
     def test_what_was_accepted_is_answered(self):
         serve = Process("emotion", "serve", "--api-host=127.0.0.1", "--api-port=0",
                         "--embedding-listen=127.0.0.1:0", "--classifier-listen=127.0.0.1:0")
-        host = serve.address("open").removeprefix("http://")
+        host = serve.address("open")
         posts = [http.client.HTTPConnection(host, timeout=20) for _ in range(24)]
         for number, post in enumerate(posts):
             post.request("POST", "/v1/predict", FACE + bytes([number]), {"Content-Type": "image/jpeg"})
