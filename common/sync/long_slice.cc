@@ -1,9 +1,12 @@
 #include "common/sync/long_slice.h"
 
+#include <chrono>
 #include <cstdint>
+#include <thread>
 
 #include <sched.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 namespace emotion {
@@ -22,7 +25,18 @@ struct SchedAttributes {
   uint64_t period;
 };
 
-constexpr uint64_t kSliceNs = 20'000'000;
+using std::chrono::milliseconds;
+using std::chrono::nanoseconds;
+
+constexpr nanoseconds kSlice = milliseconds(4);
+// What is left covers the piece that begins just before.
+constexpr nanoseconds kOwnEnd = kSlice - std::chrono::microseconds(400);
+
+nanoseconds ThreadTime() {
+  timespec time = {};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return std::chrono::seconds(time.tv_sec) + nanoseconds(time.tv_nsec);
+}
 
 void AskForSlice() {
   SchedAttributes attributes = {};
@@ -31,15 +45,53 @@ void AskForSlice() {
   if (syscall(SYS_sched_getattr, 0, &attributes, sizeof attributes, 0) != 0) return;
   if (attributes.policy != SCHED_OTHER) return;  // an operator chose something else
   attributes.size = sizeof attributes;
-  attributes.runtime = kSliceNs;
+  attributes.runtime = kSlice.count();
   syscall(SYS_sched_setattr, 0, &attributes, 0);
+}
+
+// A thread's, which begins with its construction.
+class Slice {
+ public:
+  Slice() {
+    AskForSlice();
+    Begin();
+  }
+
+  // Asks the thread's own clock, which is a system call, only when enough time went by that the
+  // slice may be over.
+  void EndIfDue() {
+    const auto now = Clock::now();
+    if (now < look_) return;
+    const nanoseconds used = ThreadTime() - begin_;
+    if (used < kOwnEnd) {  // the core was another's meanwhile
+      look_ = now + (kOwnEnd - used);
+      return;
+    }
+    std::this_thread::yield();
+    Begin();
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  void Begin() {
+    begin_ = ThreadTime();
+    look_ = Clock::now() + kOwnEnd;
+  }
+
+  nanoseconds begin_{};     // of the slice, by the thread's clock
+  Clock::time_point look_;  // not over before
+};
+
+Slice& OwnSlice() {
+  thread_local Slice slice;
+  return slice;
 }
 
 }  // namespace
 
-void TakeLongSlices() {
-  thread_local const bool asked = (AskForSlice(), true);
-  static_cast<void>(asked);
-}
+void TakeLongSlices() { OwnSlice(); }
+
+void EndSliceIfDue() { OwnSlice().EndIfDue(); }
 
 }  // namespace emotion

@@ -5,7 +5,7 @@
 namespace emotion {
 namespace {
 
-constexpr int kLooks = 1000;  // some 20 us
+constexpr int kLooks = 5000;  // some 100 us
 
 void Breathe() {
 #if defined(__x86_64__)
@@ -67,6 +67,7 @@ void Team::Take(int member) {
     if (done_.fetch_add(1, std::memory_order_acq_rel) + 1 == items && member != 0) {
       done_.notify_one();
     }
+    EndSliceIfDue();
     ticket = ticket_.load(std::memory_order_acquire);
   }
 }

@@ -1,5 +1,7 @@
 #include "common/sync/long_slice.h"
 
+#include <atomic>
+#include <chrono>
 #include <thread>
 
 #include <catch2/catch.hpp>
@@ -28,6 +30,16 @@ Standing After(bool asked) {
   return standing;
 }
 
+using Clock = std::chrono::steady_clock;
+constexpr auto kGap = std::chrono::milliseconds(1);
+
+bool StayOn(int core) {
+  cpu_set_t cores;
+  CPU_ZERO(&cores);
+  CPU_SET(core, &cores);
+  return sched_setaffinity(0, sizeof cores, &cores) == 0;
+}
+
 }  // namespace
 
 TEST_CASE("a thread that takes long slices keeps its policy and its niceness") {
@@ -46,6 +58,33 @@ TEST_CASE("a thread under another policy is left alone") {
     policy = sched_getscheduler(0);
   }).join();
   CHECK(policy == SCHED_BATCH);
+}
+
+TEST_CASE("beside a busy thread, slices end between pieces of work") {
+  const int core = sched_getcpu();
+  std::atomic<bool> together = true;
+  std::atomic<bool> done = false;
+  std::thread busy([&] {
+    if (!StayOn(core)) together = false;
+    while (!done) {
+    }
+  });
+  int between = 0;
+  std::thread([&] {
+    if (!StayOn(core)) together = false;
+    const auto end = Clock::now() + std::chrono::milliseconds(500);
+    for (auto now = Clock::now(); now < end; now = Clock::now()) {
+      while (Clock::now() - now < std::chrono::microseconds(50)) {  // the piece
+      }
+      const auto begin = Clock::now();
+      EndSliceIfDue();
+      if (Clock::now() - begin > kGap) ++between;
+    }
+  }).join();
+  done = true;
+  busy.join();
+  CHECK(together);
+  CHECK(between > 3);
 }
 
 }  // namespace emotion
