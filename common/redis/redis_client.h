@@ -44,9 +44,9 @@ struct RedisOptions {
   // of a unix socket.
   std::string host = "localhost";
   uint16_t port = 6379;
-  std::string username;  // of the ACL; empty: the default user
+  std::string username = {};  // of the ACL; empty: the default user
   // Asked on a thread of the client each time it connects; unset or empty: no password.
-  std::function<absl::StatusOr<std::string>()> password;
+  std::function<absl::StatusOr<std::string>()> password = {};
   std::string client_name = "emotion";  // in CLIENT LIST; without spaces; empty: none
 
   size_t connections = 2;               // and threads, 1 to 16; more only if one is seen to be full
@@ -56,7 +56,7 @@ struct RedisOptions {
   size_t max_waiting = 256;                    // calls that wait for a connection
   size_t max_reply_bytes = 64 * 1024;          // of the reply to one command
   size_t max_reply_elements = 1024;            // of its arrays
-  BreakerOptions breaker;
+  BreakerOptions breaker = {};
 };
 
 class RedisDispatch;

@@ -208,8 +208,7 @@ TEST_CASE("images that wait to be decoded are bounded in bytes") {
 
 TEST_CASE("an embedding of the fp32 rerun is answered and not cached") {
   Pipeline test({}, {}, vision::Precision::kBf16);
-  std::ifstream file(std::string(EMOTION_TEST_DATA) + "/images/astronaut_face.jpg",
-                     std::ios::binary);
+  std::ifstream file(EMOTION_TEST_DATA "/images/astronaut_face.jpg", std::ios::binary);
   std::stringstream bytes;
   bytes << file.rdbuf();
   test.control.scale = 1e8F;  // beyond fp16 in fp32, too
