@@ -1,13 +1,10 @@
-// The protocol of /v1/stream, without a socket and without a service.
+// A session of /v1/stream, without a socket and without a service.
 #include <catch2/catch.hpp>
 
 #include "common/error/error.h"
 #include "common/rpc/frame_limits.h"
 #include "fmt/format.h"
-#include "gateway/live/client_message.h"
 #include "gateway/live/live_hub.h"
-#include "gateway/live/open_sessions.h"
-#include "gateway/live/server_message.h"
 #include "nlohmann/json.hpp"
 #include "tests/fakes/fake_live.h"
 
@@ -68,78 +65,6 @@ struct Live {
 };
 
 std::string PointerOf(const json& error) { return error["problem"]["errors"][0]["pointer"]; }
-
-TEST_CASE("a client's messages are read strictly, and what is wrong names its member") {
-  const auto refused = [](std::string_view text) {
-    const auto message = ReadClientMessage(text);
-    REQUIRE(message.ok());
-    REQUIRE(std::holds_alternative<RefusedMessage>(*message));
-    return std::get<RefusedMessage>(*message);
-  };
-  const auto pointer = [&](std::string_view text) {
-    return ViolationsOf(refused(text).status).at(0).field;
-  };
-  CHECK(pointer("{}") == "type");
-  CHECK(pointer(R"({"type":"stop"})") == "type");
-  CHECK(pointer(R"({"type":7})") == "type");
-  CHECK(pointer(R"({"type":"start","session_id":""})") == "session_id");
-  CHECK(pointer(R"({"session_id":"a b","type":"start"})") == "session_id");
-  CHECK(pointer(R"({"type":"start","session_id":7})") == "session_id");
-  CHECK(pointer(R"({"type":"start","detect":"crop"})") == "detect");
-  CHECK(pointer(R"({"type":"start","access_token":{}})") == "access_token");
-  CHECK(pointer(R"({"type":"start","forget_on_close":"no"})") == "forget_on_close");
-  CHECK(pointer(R"({"type":"frame"})") == "id");
-  for (const char* id : {"-1", "1.5", "1.0", "9007199254740992", "1e3", "\"1\"", "true", "[1]"}) {
-    INFO(id);
-    const auto frame = refused(fmt::format(R"({{"type":"frame","id":{}}})", id));
-    CHECK(ViolationsOf(frame.status).at(0).field == "id");
-    CHECK(frame.is_frame);
-    CHECK_FALSE(frame.id);
-  }
-  const auto face = refused(R"({"type":"frame","face_id":64,"id":5})");
-  CHECK(ViolationsOf(face.status).at(0).field == "face_id");
-  CHECK(face.id == 5);
-  for (const char* text : {"", "null", "[]", "7", "\"start\"", "{", "{}x", R"({"a":1,"a":1})"}) {
-    INFO(text);
-    CHECK_FALSE(ReadClientMessage(text).ok());
-  }
-}
-
-TEST_CASE("members that mean nothing for a message are ignored") {
-  const auto start = ReadClientMessage(
-      R"({"type":"start","id":"x","face_id":99,"new":{"deep":[1]},"session_id":null,"detect":"off"})");
-  REQUIRE(std::holds_alternative<StartMessage>(*start));
-  CHECK_FALSE(std::get<StartMessage>(*start).session_id);
-  CHECK(std::get<StartMessage>(*start).forget_on_close);
-  const auto frame =
-      ReadClientMessage(R"({"id":9007199254740991,"session_id":7,"type":"frame","face_id":63})");
-  REQUIRE(std::holds_alternative<FrameMessage>(*frame));
-  CHECK(std::get<FrameMessage>(*frame).id == kMaxFrameId);
-  CHECK(std::get<FrameMessage>(*frame).face_id == 63);
-}
-
-TEST_CASE("the server's messages are written as documented") {
-  LiveState state{.model = "m\"1", .demo = false, .next_frame_after = milliseconds(250)};
-  CHECK(Ready({.session_id = "s", .state = state, .max_image_bytes = 5, .max_unanswered = 6}) ==
-        R"({"type":"ready","session_id":"s","model":"m\"1","limits":{"max_image_bytes":5,)"
-        R"("max_unanswered":6},"next_frame_after_ms":250,"demo":false})");
-  state = {};
-  CHECK(Ready({.session_id = "s", .state = state}).ends_with(R"("next_frame_after_ms":0})"));
-  CHECK(Superseded({.id = kMaxFrameId, .face_id = 63}) ==
-        R"({"type":"superseded","id":9007199254740991,"face_id":63})");
-  CHECK(ModelMessage("m") == R"({"type":"model","model":"m"})");
-  CHECK(Draining(milliseconds(7)) == R"({"type":"draining","reconnect_after_ms":7})");
-  const absl::Status status = FieldError("id", "is wrong");
-  CHECK(ErrorMessage(std::nullopt, status, "r")
-            .starts_with(R"({"type":"error","problem":{"type":"urn:)"));
-  const json error = json::parse(ErrorMessage(FrameName{.id = 3, .face_id = 1}, status, "r"));
-  CHECK(error["id"] == 3);
-  CHECK(error["problem"]["request_id"] == "r");
-  v1::PredictResult result;
-  result.set_model("m");
-  CHECK(Prediction({.id = 3, .face_id = 1}, result, milliseconds(2), "r")
-            .starts_with(R"({"type":"prediction","id":3,"face_id":1,"predictions":{})"));
-}
 
 TEST_CASE("the first start opens the session, a later one cannot change it") {
   Live live;
@@ -406,58 +331,6 @@ TEST_CASE("text that is no JSON object closes with 1003, an object never does") 
   CHECK_FALSE(live.socket->close_code);
   live.Text("[1]");
   CHECK(live.socket->close_code == 1003);
-}
-
-constexpr uint64_t kClosedAt = 1000;
-const OpenSessions::TimePoint kStart{};
-
-TEST_CASE("a session is due some time after its last socket closed, dated at the close") {
-  OpenSessions sessions(milliseconds(30'000));
-  sessions.Open("a");
-  sessions.Open("a");
-  sessions.Close("a", true, kStart, 1);
-  CHECK_FALSE(sessions.NextDue());
-  sessions.Close("a", true, kStart + milliseconds(10), kClosedAt);
-  CHECK(sessions.NextDue() == kStart + milliseconds(30'010));
-  CHECK(sessions.TakeDue(kStart + milliseconds(30'009)).empty());
-  const auto due = sessions.TakeDue(kStart + milliseconds(30'010));
-  REQUIRE(due.size() == 1);
-  CHECK(due[0].session_key == "a");
-  CHECK(due[0].deleted_at_us == kClosedAt);
-  CHECK(sessions.open() == 0);
-  CHECK(sessions.waiting() == 0);
-  CHECK_FALSE(sessions.NextDue());
-}
-
-TEST_CASE("a session that is opened again starts anew") {
-  OpenSessions sessions(milliseconds(100));
-  sessions.Open("a");
-  sessions.Close("a", true, kStart, 1);
-  sessions.Open("a");
-  CHECK(sessions.TakeDue(kStart + milliseconds(200)).empty());
-  sessions.Close("a", true, kStart + milliseconds(300), 2);
-  const auto due = sessions.TakeAll();
-  REQUIRE(due.size() == 1);
-  CHECK(due[0].deleted_at_us == 2);
-  sessions.Open("b");
-  sessions.Close("b", true, kStart, 3);
-  sessions.Open("b");
-  sessions.Close("b", false, kStart, 4);
-  CHECK(sessions.TakeAll().empty());
-  sessions.Close("never opened", true, kStart, 5);
-  CHECK(sessions.TakeAll().empty());
-}
-
-TEST_CASE("more sessions than may wait are due early, oldest first") {
-  OpenSessions sessions(milliseconds(100), 3);
-  for (const std::string key : {"a", "b", "c", "d"}) {
-    sessions.Open(key);
-    sessions.Close(key, true, kStart, 1);
-  }
-  const auto due = sessions.TakeDue(kStart);
-  REQUIRE(due.size() == 1);
-  CHECK(due[0].session_key == "a");
-  CHECK(sessions.waiting() == 3);
 }
 
 TEST_CASE("a stop forgets what waits, sessions of a drained socket excepted") {

@@ -9,83 +9,10 @@
 #include <catch2/catch.hpp>
 
 #include "common/error/error.h"
-#include "common/observe/metrics.h"
-#include "tests/fakes/fake_encoder.h"
+#include "tests/unit/embedding_service/batching/batch_runner_fixture.h"
 
 namespace emotion::embedding {
 namespace {
-
-using std::chrono::milliseconds;
-using testing::FakeEncoder;
-using testing::FakeEncoderControl;
-
-// A tiny image whose values follow from `number`.
-vision::Patches Image(int number) {
-  vision::Patches patches{.grid = {1, 2, 2}, .rows = std::vector<float>(4 * 8)};
-  for (size_t i = 0; i < patches.rows.size(); ++i) {
-    patches.rows[i] = static_cast<float>((number * 31 + static_cast<int>(i) * 7) % 17) / 17;
-  }
-  return patches;
-}
-
-// `count` fake encoders under one control.
-BatchRunner::Encoders Fakes(FakeEncoderControl& control, size_t count,
-                            vision::Precision precision = vision::Precision::kFp32) {
-  BatchRunner::Encoders encoders;
-  for (size_t i = 0; i < count; ++i) {
-    encoders.push_back(std::make_unique<FakeEncoder>(control, precision));
-  }
-  return encoders;
-}
-
-struct Runner {
-  explicit Runner(BatchRules rules = {}, vision::Precision precision = vision::Precision::kFp32,
-                  bool rerun = false, size_t encoders = 1)
-      : runner(
-            {.rules = rules,
-             .make_fp32 = rerun ? EncoderFactory([this] { return MakeFp32(); }) : EncoderFactory()},
-            Fakes(control, encoders, precision), metrics) {}
-
-  absl::StatusOr<std::unique_ptr<vision::VisionEncoder>> MakeFp32() {
-    ++fp32_made;
-    return std::make_unique<FakeEncoder>(control, vision::Precision::kFp32);
-  }
-
-  std::future<EncodeAnswer> Submit(Ticket ticket, vision::Patches image,
-                                   milliseconds timeout = milliseconds(10'000),
-                                   const std::string& subject = {}) {
-    auto reserved = Reserve(subject);
-    REQUIRE(reserved.ok());
-    return Push(ticket, std::move(image), std::move(reserved->place), timeout);
-  }
-  absl::StatusOr<Reservation> Reserve(const std::string& subject = {}) {
-    return runner.Reserve({.patches = 4,
-                           .deadline = std::chrono::steady_clock::now() + std::chrono::hours(1),
-                           .subject = subject});
-  }
-  std::future<EncodeAnswer> Push(Ticket ticket, vision::Patches image, Place place,
-                                 milliseconds timeout = milliseconds(10'000)) {
-    auto promise = std::make_shared<std::promise<EncodeAnswer>>();
-    auto future = promise->get_future();
-    const absl::Status pushed = runner.Push(
-        ticket,
-        {.patches = std::move(image),
-         .deadline = std::chrono::steady_clock::now() + timeout,
-         .done = [promise](EncodeAnswer answer) { promise->set_value(std::move(answer)); }},
-        std::move(place));
-    if (!pushed.ok()) promise->set_value({.vector = pushed});
-    return future;
-  }
-
-  bool Counted(const std::string& line) const {
-    return metrics.Text().find(line) != std::string::npos;
-  }
-
-  FakeEncoderControl control;
-  Metrics metrics{BuildInfo{}};
-  std::atomic<int> fp32_made{0};
-  BatchRunner runner;
-};
 
 bool Dropped(std::future<EncodeAnswer>& answer) {
   try {
@@ -131,87 +58,6 @@ TEST_CASE("an encode that fails or throws answers its whole batch and the next o
   test.control.one_vector_less = true;
   CHECK(ReasonOf(test.Submit(3, Image(3)).get().vector.status()) == Reason::kInternal);
   test.control.one_vector_less = false;
-  CHECK(test.Submit(4, Image(4)).get().vector.ok());
-}
-
-// Frames 1 to `frames` in one batch, whatever the encoder makes of it.
-std::vector<std::future<EncodeAnswer>> SubmitTogether(Runner& test, int frames, Ticket first) {
-  test.control.gate.Close();
-  auto before = test.Submit(first, Image(0));
-  test.control.gate.AwaitVisitor();
-  std::vector<std::future<EncodeAnswer>> answers;
-  for (int i = 1; i <= frames; ++i) answers.push_back(test.Submit(first + i, Image(i)));
-  test.control.gate.Open();
-  return answers;
-}
-
-TEST_CASE("out of device memory halves the batch until it fits, and the rest goes in that size") {
-  Runner test({.max_frames = 8});
-  test.control.memory_frames = 2;
-  auto answers = SubmitTogether(test, 8, 0);
-  for (int i = 1; i <= 8; ++i) {
-    const EncodeAnswer answer = answers[static_cast<size_t>(i - 1)].get();
-    REQUIRE(answer.vector.ok());
-    CHECK(*answer.vector == testing::FakeEmbedding(Image(i)));
-    CHECK(answer.cacheable);
-  }
-  CHECK(test.control.batches() == std::vector<size_t>{1, 8, 4, 2, 2, 2, 2});
-  CHECK(test.Counted("emotion_incidents_total{kind=\"out_of_memory\"} 2"));
-}
-
-TEST_CASE("after running out of memory batches stay small for a while, then grow again") {
-  // The time is long for this test's first half and over by the time of its second.
-  constexpr milliseconds kSmall{1'000};
-  FakeEncoderControl control;
-  Metrics metrics{BuildInfo{}};
-  std::atomic<int> answered{0};
-  BatchRunner runner({.rules = {.max_frames = 4}, .small_batches_for = kSmall}, Fakes(control, 1),
-                     metrics);
-  Ticket next = 1;
-  const auto batches_of_four_more = [&] {
-    const size_t before = control.batches().size();
-    control.gate.Close();
-    for (int i = 0; i < 5; ++i) {
-      auto reserved = runner.Reserve({.patches = 4, .deadline = TimePoint::max()});
-      REQUIRE(reserved.ok());
-      REQUIRE(runner
-                  .Push(next++,
-                        {.patches = Image(i),
-                         .deadline = TimePoint::max(),
-                         .done = [&](const EncodeAnswer& a) { answered += a.vector.ok() ? 1 : 0; }},
-                        std::move(reserved->place))
-                  .ok());
-      if (i == 0) control.gate.AwaitVisitor();
-    }
-    control.gate.Open();
-    while (answered < static_cast<int>(next) - 1) std::this_thread::yield();
-    const std::vector<size_t> all = control.batches();
-    return std::vector<size_t>(all.begin() + static_cast<ptrdiff_t>(before), all.end());
-  };
-  control.memory_frames = 2;
-  CHECK(batches_of_four_more() == std::vector<size_t>{1, 4, 2, 2});
-  const auto small_since = std::chrono::steady_clock::now();
-  CHECK(batches_of_four_more() == std::vector<size_t>{1, 2, 2});
-  control.memory_frames = 4;
-  std::this_thread::sleep_until(small_since + kSmall);
-  CHECK(batches_of_four_more() == std::vector<size_t>{1, 4});
-}
-
-TEST_CASE("an image that does not fit into memory alone fails alone") {
-  Runner test({.max_frames = 4});
-  test.control.memory_patches = 4;
-  test.control.gate.Close();
-  auto running = test.Submit(0, Image(0));
-  test.control.gate.AwaitVisitor();
-  vision::Patches huge = Image(2);
-  huge.grid = {1, 4, 4};
-  auto before = test.Submit(1, Image(1));
-  auto large = test.Submit(2, huge);
-  auto after = test.Submit(3, Image(3));
-  test.control.gate.Open();
-  CHECK(*before.get().vector == testing::FakeEmbedding(Image(1)));
-  CHECK(ReasonOf(large.get().vector.status()) == Reason::kInternal);
-  CHECK(*after.get().vector == testing::FakeEmbedding(Image(3)));
   CHECK(test.Submit(4, Image(4)).get().vector.ok());
 }
 
@@ -372,42 +218,6 @@ TEST_CASE("with a wait set, frames that come one by one share an encode") {
 TEST_CASE("a wait that is over ends without another frame") {
   Runner test({.max_frames = 3, .wait_to_fill = milliseconds(5)});
   CHECK(test.Submit(1, Image(1)).get().vector.ok());
-}
-
-TEST_CASE("one encoder out of memory does not shrink the batches of the other") {
-  FakeEncoderControl small;
-  FakeEncoderControl large;
-  small.memory_frames = 1;
-  small.gate.Close();
-  large.gate.Close();
-  Metrics metrics{BuildInfo{}};
-  BatchRunner::Encoders encoders = Fakes(small, 1);
-  encoders.push_back(std::make_unique<FakeEncoder>(large));
-  std::atomic<int> answered{0};
-  BatchRunner runner({.rules = {.max_frames = 4}}, std::move(encoders), metrics);
-  Ticket next = 1;
-  const auto submit = [&](int frames) {
-    for (int i = 0; i < frames; ++i) {
-      auto reserved = runner.Reserve({.patches = 4, .deadline = TimePoint::max()});
-      REQUIRE(reserved.ok());
-      REQUIRE(
-          runner
-              .Push(next++,
-                    {.patches = Image(1),
-                     .deadline = TimePoint::max(),
-                     .done = [&](const EncodeAnswer& answer) { answered += answer.vector.ok(); }},
-                    std::move(reserved->place))
-              .ok());
-    }
-  };
-  submit(2);  // both encoders get busy, in whatever batches
-  while (small.encodes + large.encodes < 1) std::this_thread::yield();
-  submit(20);
-  small.gate.Open();
-  large.gate.Open();
-  while (answered < 22) std::this_thread::yield();
-  for (const size_t batch : large.batches()) CHECK(batch <= 4);
-  runner.Stop();
 }
 
 // Under this test's wheels: cancels, places taken back and evicted, faults of every kind, short
