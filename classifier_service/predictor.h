@@ -1,9 +1,13 @@
 // What happens to one frame in the classifier service: what the sender left open is filled in, the
 // embedding service encodes it, the heads read the embedding.
 //
-//   Submit ──▶ EmbeddingClient ──(gRPC thread)──▶ worker: heads ──▶ done
+//   Submit ──▶ EmbeddingClient ── out of the cache ──▶ heads ──▶ done
+//                    └─ encoded ──▶ worker: heads ──▶ done
 //
-// Nothing is computed on gRPC's callback threads: the heads run on a small pool of this class.
+// The heads read a hit on the thread that brings it: waking another one would take longer. What was
+// encoded comes from the encoder's thread, which has better to do, and goes to a small pool of this
+// class; so does everything where the heads are larger than any that a wake-up would be noticed
+// beside.
 // Thread-safe. Borrows its parts, which must outlive it.
 #pragma once
 
@@ -53,6 +57,8 @@ class Predictor final : public FrameBackend<v1::PredictResult> {
   void Classify(v1::Embedding embedding, const ClassifyDone& done);
 
  private:
+  void Embedded(v1::EmbedResult result, const Done& done);
+  bool ReadAtOnce(const v1::EmbedResult& result) const;
   void Classified(v1::EmbedResult result, const Done& done);
   absl::Status CheckEmbedding(const v1::Embedding& embedding) const;
   void Count(const v1::PredictResult& result);
@@ -62,6 +68,7 @@ class Predictor final : public FrameBackend<v1::PredictResult> {
   const ModelBinding& binding_;
   EmbeddingClient& embeddings_;
   Metrics& metrics_;
+  const bool small_heads_;
   WorkerPool workers_;  // last: its tasks use all of the above
 };
 

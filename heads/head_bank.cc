@@ -127,6 +127,13 @@ HeadBank::HeadBank(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 HeadBank::~HeadBank() = default;
 
 int HeadBank::input_dim() const { return impl_->infos.front().input_dim; }
+
+size_t HeadBank::multiply_adds() const {
+  size_t sum = 0;
+  for (const MlpHead& head : impl_->heads) sum += head.multiply_adds();
+  return sum;
+}
+
 const Fingerprint& HeadBank::digest() const { return impl_->digest; }
 const std::array<HeadInfo, kStateCount>& HeadBank::infos() const { return impl_->infos; }
 

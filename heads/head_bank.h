@@ -61,6 +61,8 @@ class HeadBank {
   const std::array<HeadInfo, kStateCount>& infos() const;  // in the order of kStates
   bool demo() const;                                       // any head says so
 
+  size_t multiply_adds() const;  // of one Classify
+
   // REQUIRES: embedding.size() == input_dim(), values finite.
   std::array<HeadPrediction, kStateCount> Classify(std::span<const float> embedding) const;
 

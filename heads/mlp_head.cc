@@ -134,6 +134,14 @@ absl::StatusOr<MlpHead> MlpHead::Create(const HeadNetwork& network) {
   return MlpHeadBuilder(network).Build();
 }
 
+size_t MlpHead::multiply_adds() const {
+  size_t sum = 0;
+  for (const Step& step : steps_) {
+    if (const auto* linear = std::get_if<LinearStep>(&step)) sum += linear->weight.size();
+  }
+  return sum;
+}
+
 std::array<float, kLevelCount> MlpHead::Forward(std::span<const float> embedding) const {
   std::vector<float> scratch(2 * widest_);
   std::span<float> current(scratch.data(), embedding.size());
