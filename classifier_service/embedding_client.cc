@@ -26,7 +26,7 @@ EmbeddingClient::EmbeddingClient(const ClassifierOptions& options, ModelBinding&
   pool.on_change = [this] { OnPoolChanged(); };
   pool.default_timeout = options.default_timeout;
   pool.metrics = &metrics;
-  pool_ = std::make_unique<FramePool<EmbedHop>>(std::move(pool));
+  pool_ = std::make_unique<FramePool<EmbedHop>>(std::move(pool), options.embedding_streams);
   standing_pool_ = pool_.get();
   OnPoolChanged();  // what changed while the pool was being made
 }

@@ -13,6 +13,7 @@
 #include "common/config/settings.h"
 #include "common/models/model_location.h"
 #include "common/rpc/channel.h"
+#include "common/rpc/frame_pool.h"
 
 namespace emotion::classifier {
 
@@ -21,6 +22,7 @@ struct ClassifierOptions {
   std::vector<std::string> embedding_targets;
   // Instead of embedding_targets, where the embedding service lives in this process.
   std::shared_ptr<grpc::Channel> embedding_in_process;
+  LocalStreamMaker<EmbedHop> embedding_streams;  // with it; unset: streams go over the channel
   TlsFiles tls;
   ModelLocation models;
 

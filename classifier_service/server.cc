@@ -82,6 +82,9 @@ class ClassifierServer::Impl {
   int port() const { return host_->port(); }
   std::string Addresses() const { return "grpc " + BoundAddress(listen_, port()); }
   std::shared_ptr<grpc::Channel> InProcessChannel() { return host_->InProcessChannel(); }
+  LocalStreamMaker<PredictHop> LocalStreams() {
+    return [this] { return service_.NewStream(); };
+  }
   bool ready() const { return ready_; }
 
   void BeginDrain(std::chrono::milliseconds stop_sending_within) {
@@ -138,6 +141,7 @@ int ClassifierServer::port() const { return impl_->port(); }
 std::shared_ptr<grpc::Channel> ClassifierServer::InProcessChannel() {
   return impl_->InProcessChannel();
 }
+LocalStreamMaker<PredictHop> ClassifierServer::LocalStreams() { return impl_->LocalStreams(); }
 bool ClassifierServer::ready() const { return impl_->ready(); }
 std::string ClassifierServer::Addresses() const { return impl_->Addresses(); }
 void ClassifierServer::BeginDrain(std::chrono::milliseconds stop_sending_within) {

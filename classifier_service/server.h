@@ -14,6 +14,7 @@
 #include "classifier_service/options.h"
 #include "common/observe/metrics.h"
 #include "common/program/running_servers.h"
+#include "common/rpc/frame_pool.h"
 
 namespace emotion::classifier {
 
@@ -28,8 +29,10 @@ class ClassifierServer final : public RunningServers {
   ClassifierServer& operator=(const ClassifierServer&) = delete;
 
   int port() const;
-  // Not to be used after Stop.
+  // For a client in this process: unary calls, and streams. Not to be used after Stop, before which
+  // the client closes.
   std::shared_ptr<grpc::Channel> InProcessChannel();
+  LocalStreamMaker<PredictHop> LocalStreams();
   bool ready() const override;
   std::string Addresses() const override;
 

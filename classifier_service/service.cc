@@ -50,12 +50,16 @@ grpc::ServerUnaryReactor* Service::PredictBatch(grpc::CallbackServerContext* con
   return BatchCall::Start(predictor_, context, *request, response, metrics);
 }
 
+std::shared_ptr<ServerSessionHandler<v1::PredictStreamRequest, v1::PredictStreamResponse>>
+Service::NewStream() {
+  return CountedStream<v1::PredictStreamRequest, v1::PredictStreamResponse>(streams_.NewStream(),
+                                                                            metrics_);
+}
+
 grpc::ServerBidiReactor<v1::PredictStreamRequest, v1::PredictStreamResponse>*
 Service::PredictStream(grpc::CallbackServerContext* context) {
-  std::shared_ptr<ServerSessionHandler<v1::PredictStreamRequest, v1::PredictStreamResponse>>
-      handler = streams_.NewStream();
-  return StartServerSession<v1::PredictStreamRequest, v1::PredictStreamResponse>(
-      context, CountedStream(std::move(handler), metrics_));
+  return StartServerSession<v1::PredictStreamRequest, v1::PredictStreamResponse>(context,
+                                                                                 NewStream());
 }
 
 grpc::ServerUnaryReactor* Service::Classify(grpc::CallbackServerContext* context,

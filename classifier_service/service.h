@@ -47,6 +47,10 @@ class Service final : public v1::ClassifierService::CallbackService {
                                           const v1::DeleteSessionRequest* request,
                                           v1::DeleteSessionResponse* response) override;
 
+  // The handler of one stream, for a session of gRPC or of this process.
+  std::shared_ptr<ServerSessionHandler<v1::PredictStreamRequest, v1::PredictStreamResponse>>
+  NewStream();
+
   FrameServer<PredictHop>& streams() { return streams_; }
 
  private:

@@ -149,6 +149,9 @@ class EmbeddingServer::Impl {
 
   int port() const { return host_->port(); }
   std::shared_ptr<grpc::Channel> InProcessChannel() { return host_->InProcessChannel(); }
+  LocalStreamMaker<EmbedHop> LocalStreams() {
+    return [this] { return service_.NewStream(); };
+  }
   bool ready() const { return ready_; }
   std::string Addresses() const { return "grpc " + BoundAddress(options_.listen, port()); }
 
@@ -295,6 +298,7 @@ int EmbeddingServer::port() const { return impl_->port(); }
 std::shared_ptr<grpc::Channel> EmbeddingServer::InProcessChannel() {
   return impl_->InProcessChannel();
 }
+LocalStreamMaker<EmbedHop> EmbeddingServer::LocalStreams() { return impl_->LocalStreams(); }
 bool EmbeddingServer::ready() const { return impl_->ready(); }
 std::string EmbeddingServer::Addresses() const { return impl_->Addresses(); }
 EmbeddingServer::Held EmbeddingServer::held() const { return impl_->held(); }

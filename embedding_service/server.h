@@ -17,6 +17,7 @@
 #include "absl/status/statusor.h"
 #include "common/observe/metrics.h"
 #include "common/program/running_servers.h"
+#include "common/rpc/frame_pool.h"
 #include "embedding_service/loaded_model.h"
 #include "embedding_service/options.h"
 
@@ -41,8 +42,10 @@ class EmbeddingServer final : public RunningServers {
   EmbeddingServer& operator=(const EmbeddingServer&) = delete;
 
   int port() const;
-  // Not to be used after Stop.
+  // For a client in this process: unary calls, and streams. Not to be used after Stop, before which
+  // the client closes.
   std::shared_ptr<grpc::Channel> InProcessChannel();
+  LocalStreamMaker<EmbedHop> LocalStreams();
   bool ready() const override;
   std::string Addresses() const override;
 

@@ -79,16 +79,19 @@ grpc::ServerUnaryReactor* Service::Embed(grpc::CallbackServerContext* context,
       metrics);
 }
 
-grpc::ServerBidiReactor<StreamRequest, StreamResponse>* Service::EmbedStream(
-    grpc::CallbackServerContext* context) {
+std::shared_ptr<StreamHandler> Service::NewStream() {
   std::shared_ptr<StreamHandler> handler;
   if (backend_.open()) {
     handler = streams_.NewStream();
   } else {
     handler = std::make_shared<RefusedStream>(Loading());
   }
-  return StartServerSession<StreamRequest, StreamResponse>(
-      context, CountedStream(std::move(handler), metrics_));
+  return CountedStream(std::move(handler), metrics_);
+}
+
+grpc::ServerBidiReactor<StreamRequest, StreamResponse>* Service::EmbedStream(
+    grpc::CallbackServerContext* context) {
+  return StartServerSession<StreamRequest, StreamResponse>(context, NewStream());
 }
 
 grpc::ServerUnaryReactor* Service::GetEmbeddingModel(grpc::CallbackServerContext* context,

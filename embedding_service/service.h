@@ -33,6 +33,10 @@ class Service final : public v1::EmbeddingService::CallbackService {
       grpc::CallbackServerContext* context, const v1::DeleteEmbeddingSessionRequest* request,
       v1::DeleteEmbeddingSessionResponse* response) override;
 
+  // The handler of one stream, for a session of gRPC or of this process.
+  std::shared_ptr<ServerSessionHandler<v1::EmbedStreamRequest, v1::EmbedStreamResponse>>
+  NewStream();
+
   FrameServer<EmbedHop>& streams() { return streams_; }
 
  private:

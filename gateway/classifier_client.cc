@@ -53,11 +53,13 @@ struct UnaryCall {
 
 }  // namespace
 
-ClassifierClient::ClassifierClient(FramePoolOptions options)
-    : pool_([&] {
-        options.on_change = [this] { Changed(); };
-        return std::move(options);
-      }()) {}
+ClassifierClient::ClassifierClient(FramePoolOptions options, LocalStreamMaker<PredictHop> streams)
+    : pool_(
+          [&] {
+            options.on_change = [this] { Changed(); };
+            return std::move(options);
+          }(),
+          std::move(streams)) {}
 
 ClassifierClient::~ClassifierClient() { Close(); }
 

@@ -25,7 +25,8 @@ class ClassifierClient {
   template <class Response>
   using UnaryCallback = std::function<void(absl::StatusOr<Response>)>;
 
-  explicit ClassifierClient(FramePoolOptions options);
+  explicit ClassifierClient(FramePoolOptions options,
+                            LocalStreamMaker<PredictHop> streams = nullptr);
   ~ClassifierClient();  // closes
 
   // As FramePool: the result's status says how it went. Returns the ticket for Cancel.

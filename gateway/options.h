@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "common/config/settings.h"
 #include "common/rpc/channel.h"
+#include "common/rpc/frame_pool.h"
 #include "gateway/http/limits.h"
 #include "gateway/predict_input.h"
 #include "gateway/security/identity.h"
@@ -25,6 +26,7 @@ struct GatewayOptions {
 
   std::vector<std::string> classifier_targets = {"localhost:50052"};
   std::shared_ptr<grpc::Channel> classifier_channel;  // instead of targets: `emotion serve`
+  LocalStreamMaker<PredictHop> classifier_streams;    // with it; unset: streams go over the channel
   TlsFiles grpc_tls;
 
   std::vector<std::string> cors_origins;

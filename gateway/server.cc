@@ -61,7 +61,7 @@ HttpServer::Options HttpOptions(const GatewayOptions& options) {
 class GatewayServer::Impl {
  public:
   Impl(const GatewayOptions& options, const Deps& deps, Cors cors, StaticFiles files)
-      : classifier_(PoolOptions(options, deps)),
+      : classifier_(PoolOptions(options, deps), options.classifier_streams),
         context_{.classifier = classifier_,
                  .metrics = deps.metrics,
                  .identity = MakeIdentity(options),

@@ -77,6 +77,7 @@ class Stack::Impl {
     if (!server.ok()) return server.status();
     embedding_ = *std::move(server);
     channel_ = embedding_->InProcessChannel();
+    streams_ = embedding_->LocalStreams();
     return loaded.get_future().get();
   }
 
@@ -95,6 +96,7 @@ class Stack::Impl {
     classifier::ClassifierOptions options;
     options.listen = "127.0.0.1:0";
     options.embedding_in_process = std::exchange(channel_, nullptr);
+    options.embedding_streams = std::exchange(streams_, nullptr);
     options.models.root = heads_->root();
     options.default_timeout = options_.request_timeout;
     if (options_.fifo) options.window_frames = kNoLimit;
@@ -109,6 +111,7 @@ class Stack::Impl {
     options.host = "127.0.0.1";
     options.port = options_.port;
     options.classifier_channel = classifier_->InProcessChannel();
+    options.classifier_streams = classifier_->LocalStreams();
     options.session_secret = "of a benchmark";
     options.input.max_timeout = options_.request_timeout;
     auto server = GatewayServer::Start(options, {.metrics = metrics_, .version = "bench"});
@@ -120,7 +123,9 @@ class Stack::Impl {
   const StackOptions options_;
   Metrics& metrics_;
   std::unique_ptr<SmallHeads> heads_;
-  std::shared_ptr<grpc::Channel> channel_;  // to the encoder's service, until the classifier has it
+  // To the encoder's service, until the classifier has them.
+  std::shared_ptr<grpc::Channel> channel_;
+  LocalStreamMaker<EmbedHop> streams_;
   // In the order of a frame's way back; destroyed the other way round.
   std::unique_ptr<EmbeddingServer> embedding_;
   std::unique_ptr<FifoService> fifo_;

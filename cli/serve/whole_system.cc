@@ -74,6 +74,7 @@ class WholeSystem final : public RunningServers {
     if (!options.ok()) return options.status();
     classifier_listen_ = options->listen;
     options->embedding_in_process = embedding_->InProcessChannel();
+    options->embedding_streams = embedding_->LocalStreams();
     auto server = ClassifierServer::Start(*options, context.metrics);
     if (!server.ok()) return server.status();
     classifier_ = *std::move(server);
@@ -84,6 +85,7 @@ class WholeSystem final : public RunningServers {
     auto options = GatewayOptions::FromSettings(context.settings);
     if (!options.ok()) return options.status();
     options->classifier_channel = classifier_->InProcessChannel();
+    options->classifier_streams = classifier_->LocalStreams();
     auto server = GatewayServer::Start(
         *std::move(options),
         {.metrics = context.metrics, .version = EMOTION_VERSION, .ready = [this] {

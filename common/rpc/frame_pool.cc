@@ -57,7 +57,7 @@ uint64_t FramePool<Hop>::Impl::Submit(v1::Frame frame, Callback done) {
       Fail(id, Error(Reason::kDraining, "this process is stopping"), effects);
     } else {
       ticket.timer = timers_.At(ticket.deadline, [this, id] { Expire(id); });
-      // Sending may happen here; answers must not be given on this stack.
+      // Sending may happen here; the pool's own answers are not given on this stack.
       Effects answers;
       if (EnterLane(id, ticket.frame.attempt() > 0, answers)) {
         Effects own;
@@ -258,7 +258,14 @@ void FramePool<Hop>::Impl::TakeResult(const std::shared_ptr<Stream>& stream, Res
       Answer(id, std::move(result), effects);
     }
   }
-  ServeLine(effects);
+  Effects next;
+  ServeLine(next);
+  if (local_ && !next.empty()) {
+    // A local answer comes on the encoder's thread, which is not to be held up by what follows it.
+    timers_.Post([next = std::move(next)] { Perform(next); });
+  } else {
+    effects.insert(effects.end(), next.begin(), next.end());
+  }
   EndIfDrained(*stream, effects);
 }
 
@@ -308,7 +315,8 @@ void FramePool<Hop>::Impl::Close() {
 }
 
 template <class Hop>
-FramePool<Hop>::FramePool(Options options) : impl_(std::make_shared<Impl>(std::move(options))) {
+FramePool<Hop>::FramePool(Options options, LocalStreamMaker<Hop> local)
+    : impl_(std::make_shared<Impl>(std::move(options), std::move(local))) {
   impl_->Start();
 }
 template <class Hop>

@@ -36,6 +36,9 @@
 
 namespace emotion {
 
+template <class Request, class Response>
+struct ServerSessionHandler;
+
 // The two hops that frames make; a Hop names the types of its stream.
 struct EmbedHop {
   using Service = emotion::v1::EmbeddingService;
@@ -52,6 +55,11 @@ struct PredictHop {
   static constexpr const char* kName = "classifier";
 };
 
+// Makes the server's side of a stream of a service of this process (common/rpc/local_stream.h).
+template <class Hop>
+using LocalStreamMaker = std::function<std::shared_ptr<
+    ServerSessionHandler<typename Hop::StreamRequest, typename Hop::StreamResponse>>()>;
+
 enum class Verdict { kUse, kMismatch };
 
 struct PoolState {
@@ -67,10 +75,11 @@ struct PoolState {
 };
 
 struct FramePoolOptions {
-  std::vector<std::string> targets;           // "host:port"
-  std::shared_ptr<grpc::Channel> in_process;  // instead of targets
-  TlsFiles tls;                               // for targets
-  std::string client_name = "emotion";        // of Hello
+  std::vector<std::string> targets;  // "host:port"
+  // Instead of targets: for unary calls, and for streams where the pool has no LocalStreamMaker.
+  std::shared_ptr<grpc::Channel> in_process;
+  TlsFiles tls;                         // for targets
+  std::string client_name = "emotion";  // of Hello
 
   // Called without locks on a gRPC thread; must not block. Unset: every replica is used.
   std::function<Verdict(const emotion::v1::Welcome&)> judge;
@@ -91,11 +100,13 @@ template <class Hop>
 class FramePool {
  public:
   using Options = FramePoolOptions;
-  // Called exactly once for each frame, on a gRPC or pool thread and never from inside Cancel or,
-  // before Close, Submit; without locks. It must not block: hand work to a thread of yours.
+  // Called exactly once for each frame, without locks. It must not block: hand work to a thread of
+  // yours. Where frames go over gRPC it is called on a gRPC or pool thread and never from inside
+  // Cancel or, before Close, Submit; where they go over local streams on any, also from inside.
   using Callback = std::function<void(typename Hop::Result)>;
 
-  explicit FramePool(Options options);
+  // `local`, with options.in_process: frames go to that service without gRPC between.
+  explicit FramePool(Options options, LocalStreamMaker<Hop> local = nullptr);
   ~FramePool();  // closes
   FramePool(const FramePool&) = delete;
   FramePool& operator=(const FramePool&) = delete;

@@ -12,6 +12,7 @@
 #include "common/rpc/backoff.h"
 #include "common/rpc/bidi_session.h"
 #include "common/rpc/frame_pool.h"
+#include "common/rpc/local_stream.h"
 #include "common/rpc/newest_wins.h"
 #include "common/rpc/resolver.h"
 #include "common/rpc/timer_thread.h"
@@ -32,7 +33,7 @@ class FramePool<Hop>::Impl : public std::enable_shared_from_this<Impl> {
   using Result = typename Hop::Result;
   using Session = ClientSession<Request, Response>;
 
-  explicit Impl(Options options);
+  Impl(Options options, LocalStreamMaker<Hop> local);
 
   void Start();
   uint64_t Submit(v1::Frame frame, Callback done) EXCLUDES_LOCK(mutex_);
@@ -155,6 +156,7 @@ class FramePool<Hop>::Impl : public std::enable_shared_from_this<Impl> {
   double Fraction() REQUIRES_LOCK(mutex_) { return static_cast<double>(random_() >> 11) * 0x1p-53; }
 
   const Options options_;
+  const LocalStreamMaker<Hop> local_;  // null: streams are gRPC's
   const Clock::time_point grace_until_;
 
   mutable Mutex mutex_;

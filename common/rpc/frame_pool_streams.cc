@@ -43,8 +43,9 @@ constexpr std::chrono::milliseconds kInProcessRetry{100};
 }  // namespace
 
 template <class Hop>
-FramePool<Hop>::Impl::Impl(Options options)
+FramePool<Hop>::Impl::Impl(Options options, LocalStreamMaker<Hop> local)
     : options_(std::move(options)),
+      local_(std::move(local)),
       grace_until_(Clock::now() + options_.start_grace),
       patience_until_(grace_until_) {}
 
@@ -129,6 +130,7 @@ void FramePool<Hop>::Impl::Connect(const std::shared_ptr<Replica>& replica) {
       if (const auto slow = weak.lock()) slow->pool->EndIfNotWelcome(*slow);
     });
   }
+  if (local_) return LocalStream<Request, Response>::Start(stream, local_());
   StartClientSession<Request, Response>(
       [stub = replica->stub](grpc::ClientContext* context, auto* reactor) {
         Open(*stub, context, reactor);
