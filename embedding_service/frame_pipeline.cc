@@ -44,6 +44,7 @@ FramePipeline::FramePipeline(const Options& options, std::unique_ptr<BatchRunner
       metrics_(metrics),
       decode_budget_(options_.decode_memory_bytes),
       preparer_(WithBudget(options_.preparer, &decode_budget_)),
+      small_preparer_(WithBudget(options_.preparer, nullptr)),
       decoders_(std::make_unique<WorkerPool>(options_.decode_threads, options_.queue_limit)),
       timer_([this](uint64_t ticket) {
         Withdraw(ticket, Error(Reason::kDeadline, "the frame's deadline passed"));
@@ -199,9 +200,9 @@ void FramePipeline::AnswerExact(Frame& frame, std::shared_ptr<const CachedEmbedd
 }
 
 void FramePipeline::Miss(const FramePtr& frame) {
+  const bool here = DecodesHere(*frame);
   absl::Status refused;
-  FlightPtr evicted;
-  FramePtr overtaken;
+  Launched launched;
   std::shared_ptr<const CachedEmbedding> landed;
   {
     const MutexLock lock(mutex_);
@@ -209,13 +210,14 @@ void FramePipeline::Miss(const FramePtr& frame) {
     if (Join(*frame)) return;
     // A flight stores before it ends: one that ended since the lookup is not flown again.
     if (Looks(frame->request.cache)) landed = cache_.Peek(frame->key);
-    if (!landed) refused = Launch(*frame, &evicted, &overtaken);
+    if (!landed) refused = Launch(*frame, here, &launched);
     if (landed || !refused.ok()) Extract(frame->ticket);
   }
   if (landed) AnswerExact(*frame, std::move(landed));
-  if (overtaken) Answer(*overtaken, {.status = SupersededError()});
-  if (evicted) Land(evicted, {.status = Evicted(runner_->Load().wait)});
+  if (launched.overtaken) Answer(*launched.overtaken, {.status = SupersededError()});
+  if (launched.evicted) Land(launched.evicted, {.status = Evicted(runner_->Load().wait)});
   if (!refused.ok()) Refuse(*frame, refused);
+  if (launched.here) DecodeFlight(launched.here, small_preparer_);
 }
 
 bool FramePipeline::Join(Frame& frame) {

@@ -3,11 +3,14 @@
 //
 //   Submit ── hit ──────────────────────────────────────────────▶ answer (no permit, no thread hop)
 //      └─ miss ── identical frame in flight? ── join it ────────▶ answered with it
-//             └─ permit ── decode pool ── near hit ─────────────▶ answer to all who joined
+//             └─ permit ── decode (pool) ── near hit ───────────▶ answer to all who joined
 //                                 └─ BatchRunner ── store ──────▶ answer to all who joined
 //
 // The cache may answer later, on a thread of its own: a frame or flight that was answered, left or
 // superseded meanwhile is found so, and Stop waits for what was asked.
+//
+// A small picture that may be near another one is decoded where it is, for waking a thread would
+// take as long.
 //
 // Asynchronous: nothing here blocks its caller. Every submitted frame is answered exactly once, on
 // the thread that knew first: the caller's own (also before Submit returns), a decode thread, the
@@ -120,8 +123,16 @@ class FramePipeline {
   bool LeaveFlight(Frame& frame) REQUIRES_LOCK(mutex_);
   void LookUp(const FramePtr& frame);
   bool Join(Frame& frame) REQUIRES_LOCK(mutex_);
-  absl::Status Launch(Frame& frame, FlightPtr* evicted, FramePtr* overtaken) REQUIRES_LOCK(mutex_);
+  // What a launch leaves to its caller, to see to without the lock.
+  struct Launched {
+    FramePtr overtaken;  // these two lost their place
+    FlightPtr evicted;
+    FlightPtr here;  // is decoded on the caller's thread
+  };
+  absl::Status Launch(Frame& frame, bool here, Launched* launched) REQUIRES_LOCK(mutex_);
+  bool DecodesHere(const Frame& frame) const;
   void Decode(const std::shared_ptr<DecodeTurn>& turn);
+  void DecodeFlight(const FlightPtr& flight, const vision::ImagePreparer& preparer);
   void TakePrepared(Flight& flight, vision::PreparedImage prepared);
   void LookNear(const FlightPtr& flight);
   void LookedNear(const FlightPtr& flight, NearFinding found);
@@ -152,6 +163,7 @@ class FramePipeline {
   Metrics& metrics_;
   vision::DecodeBudget decode_budget_;
   const vision::ImagePreparer preparer_;
+  const vision::ImagePreparer small_preparer_;  // waits for no memory
 
   // Taken before the runner's lock and the pool's, never after.
   mutable Mutex mutex_;

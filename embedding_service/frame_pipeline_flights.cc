@@ -20,6 +20,22 @@ int64_t UnixMicroseconds() {
       .count();
 }
 
+// What is decoded on a thread of I/O: a webcam's face, which takes 0.2 ms. Progressive pictures and
+// other formats can be made to take long.
+constexpr size_t kSmallBytes = 16 * 1024;
+constexpr int64_t kSmallPixels = 160 * 160;
+
+int64_t PixelsOf(vision::ImageSize size) { return int64_t{size.width} * size.height; }
+
+bool IsSmall(const FrameRequest& request, const vision::DecodeLimits& limits) {
+  if (request.image.size() > kSmallBytes || PixelsOf(request.prepare.heads_input) > kSmallPixels) {
+    return false;
+  }
+  const auto header = vision::InspectImage(request.image, limits);
+  return header.ok() && header->format == vision::ImageFormat::kJpeg &&
+         !header->needs_second_buffer && PixelsOf(header->size) <= kSmallPixels;
+}
+
 // Bit n is the protocol's QualityWarning n, which counts from 1 where ours counts from 0.
 uint32_t WarningBits(const vision::Quality& quality) {
   uint32_t bits = 0;
@@ -32,8 +48,8 @@ uint32_t WarningBits(const vision::Quality& quality) {
 }  // namespace
 
 // In the place that the frame inherited, or in one of its own. Not OK: refused, nothing was
-// started. Either way `evicted` or `overtaken` may have lost its place to this frame.
-absl::Status FramePipeline::Launch(Frame& frame, FlightPtr* evicted, FramePtr* overtaken) {
+// started. Either way others may have lost their place to this frame.
+absl::Status FramePipeline::Launch(Frame& frame, bool here, Launched* launched) {
   if (!decoders_) return DrainingError();
   const size_t bytes = frame.request.image.size();
   if (undecoded_bytes_ > 0 && undecoded_bytes_ + bytes > options_.undecoded_bytes) {
@@ -47,20 +63,25 @@ absl::Status FramePipeline::Launch(Frame& frame, FlightPtr* evicted, FramePtr* o
                                       .subject = frame.subject});
     if (reserved.ok()) {
       frame.place = std::move(reserved->place);
-      if (reserved->evicted) *evicted = flights_.at(*reserved->evicted);
+      if (reserved->evicted) launched->evicted = flights_.at(*reserved->evicted);
     } else {
-      *overtaken = Overtake(frame, &frame.place);  // no room for both
+      launched->overtaken = Overtake(frame, &frame.place);  // no room for both
       if (!frame.place) return reserved.status();
     }
   }
   auto flight = std::make_shared<Flight>();
   auto turn = std::exchange(frame.turn, nullptr);
   const bool inherited = turn && !turn->over;
-  if (!inherited) turn = std::make_shared<DecodeTurn>();
-  if (!inherited && !decoders_->Submit([this, turn] { Decode(turn); })) {
-    return Error(Reason::kQueueFull, "too many images wait to be decoded");
+  if (!inherited && here) {
+    launched->here = flight;
+    turn = nullptr;
+  } else if (!inherited) {
+    turn = std::make_shared<DecodeTurn>();
+    if (!decoders_->Submit([this, turn] { Decode(turn); })) {
+      return Error(Reason::kQueueFull, "too many images wait to be decoded");
+    }
   }
-  turn->flight = flight;
+  if (turn) turn->flight = flight;
   flight->turn = std::move(turn);
   flight->ticket = frame.ticket;
   flight->key = frame.key;
@@ -80,18 +101,32 @@ absl::Status FramePipeline::Launch(Frame& frame, FlightPtr* evicted, FramePtr* o
   return absl::OkStatus();
 }
 
+// Only where it may save an encode: what is encoded anyway can wait for the pool.
+bool FramePipeline::DecodesHere(const Frame& frame) const {
+  return !frame.near_lane.empty() && frame.request.cache == CacheUse::kUse &&
+         IsSmall(frame.request, options_.preparer.limits);
+}
+
 void FramePipeline::Decode(const std::shared_ptr<DecodeTurn>& turn) {
   FlightPtr flight;
   {
     const MutexLock lock(mutex_);
     turn->over = true;
     flight = std::move(turn->flight);
-    if (!flight || Abandoned(*flight)) return;
+    if (!flight) return;
     flight->turn = nullptr;
+  }
+  DecodeFlight(flight, preparer_);
+}
+
+void FramePipeline::DecodeFlight(const FlightPtr& flight, const vision::ImagePreparer& preparer) {
+  {
+    const MutexLock lock(mutex_);
+    if (Abandoned(*flight)) return;
     flight->request.prepare.deadline = flight->deadline;  // others may have joined with more time
   }
   const TimePoint began = steady_clock::now();
-  auto prepared = preparer_.Prepare(flight->request.image, flight->request.prepare);
+  auto prepared = preparer.Prepare(flight->request.image, flight->request.prepare);
   flight->decode = steady_clock::now() - began;
   metrics_.StageTime(Stage::kDecode, flight->decode);
   {

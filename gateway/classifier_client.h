@@ -1,8 +1,9 @@
 // The gateway's way to classifier_service: frames over PredictStream, and three unary calls.
 //
 // Frames go through a FramePool (common/rpc/frame_pool), which picks the replica, keeps the
-// deadline and sends again what a broken stream left. Callbacks run on gRPC's threads, exactly
-// once, and must not block. Safe from any thread.
+// deadline and sends again what a broken stream left. Callbacks run exactly once, on gRPC's threads
+// or, where the classifier lives in this process, on any, before Predict returns too; they must not
+// block. Safe from any thread.
 #pragma once
 
 #include <chrono>

@@ -69,8 +69,10 @@ v1::Welcome EchoEmbedding::MakeWelcome() {
   return welcome;
 }
 
-EchoClassifier::EchoClassifier(FramePoolOptions embedding)
-    : answer_(PredictAnswer()), streams_(*this, kWindow), pool_(std::move(embedding)) {}
+EchoClassifier::EchoClassifier(FramePoolOptions embedding, LocalStreamMaker<EmbedHop> local)
+    : answer_(PredictAnswer()),
+      streams_(*this, kWindow),
+      pool_(std::move(embedding), std::move(local)) {}
 
 grpc::ServerBidiReactor<v1::PredictStreamRequest, v1::PredictStreamResponse>*
 EchoClassifier::PredictStream(grpc::CallbackServerContext* context) {

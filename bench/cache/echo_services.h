@@ -24,6 +24,11 @@ class EchoEmbedding final : public v1::EmbeddingService::CallbackService,
   grpc::ServerBidiReactor<v1::EmbedStreamRequest, v1::EmbedStreamResponse>* EmbedStream(
       grpc::CallbackServerContext* context) override;
 
+  // For a client in this process.
+  LocalStreamMaker<EmbedHop> LocalStreams() {
+    return [this] { return streams_.NewStream(); };
+  }
+
   uint64_t Submit(v1::Frame frame, Done done) override;
   void Cancel(uint64_t) override {}
   v1::Welcome MakeWelcome() override;
@@ -37,10 +42,16 @@ class EchoEmbedding final : public v1::EmbeddingService::CallbackService,
 class EchoClassifier final : public v1::ClassifierService::CallbackService,
                              public FrameBackend<v1::PredictResult> {
  public:
-  explicit EchoClassifier(FramePoolOptions embedding);
+  // `local`: as of FramePool.
+  explicit EchoClassifier(FramePoolOptions embedding, LocalStreamMaker<EmbedHop> local = nullptr);
 
   grpc::ServerBidiReactor<v1::PredictStreamRequest, v1::PredictStreamResponse>* PredictStream(
       grpc::CallbackServerContext* context) override;
+
+  // For a client in this process.
+  LocalStreamMaker<PredictHop> LocalStreams() {
+    return [this] { return streams_.NewStream(); };
+  }
 
   uint64_t Submit(v1::Frame frame, Done done) override;
   void Cancel(uint64_t ticket) override { pool_.Cancel(ticket); }

@@ -60,8 +60,12 @@ class Parts {
   absl::Status StartClassifier() {
     FramePoolOptions pool;
     pool.targets = {flags_.embedding_target};
-    if (embedding_host_) pool.in_process = embedding_host_->InProcessChannel();
-    classifier_ = std::make_unique<bench::EchoClassifier>(std::move(pool));
+    LocalStreamMaker<EmbedHop> local;
+    if (embedding_host_) {
+      pool.in_process = embedding_host_->InProcessChannel();
+      local = embedding_->LocalStreams();
+    }
+    classifier_ = std::make_unique<bench::EchoClassifier>(std::move(pool), std::move(local));
     return Host(*classifier_, "emotion.v1.ClassifierService", classifier_host_);
   }
 
@@ -70,6 +74,7 @@ class Parts {
     options.host = "127.0.0.1";
     options.port = 0;
     options.classifier_channel = classifier_host_->InProcessChannel();
+    options.classifier_streams = classifier_->LocalStreams();
     options.session_secret = "of a benchmark";
     auto server = gateway::GatewayServer::Start(options, {.metrics = metrics_, .version = "bench"});
     if (!server.ok()) return server.status();

@@ -185,13 +185,12 @@ class FrameStream final
     auto self = this->shared_from_this();
     const uint64_t ticket = backend_.Submit(
         std::move(frame), [self, id](Result result) { self->Answer(id, std::move(result)); });
-    bool closed = false;
+    bool unwanted = false;
     {
       MutexLock lock(mutex_);
-      window_.SetTicket(id, ticket);
-      closed = session_ == nullptr;
+      unwanted = window_.SetTicket(id, ticket) || session_ == nullptr;
     }
-    if (closed) backend_.Cancel(ticket);
+    if (unwanted) backend_.Cancel(ticket);
   }
 
   static void Refuse(Session& session, uint64_t id, const absl::Status& status) {
@@ -230,7 +229,7 @@ class FrameStream final
     uint64_t ticket = 0;
     {
       MutexLock lock(mutex_);
-      ticket = window_.TicketOf(id);
+      ticket = window_.Withdraw(id);
     }
     if (ticket != 0) backend_.Cancel(ticket);
   }

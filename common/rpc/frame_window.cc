@@ -28,17 +28,24 @@ absl::Status FrameWindow::Admit(uint64_t frame_id) {
   return absl::OkStatus();
 }
 
-void FrameWindow::SetTicket(uint64_t frame_id, uint64_t ticket) {
+bool FrameWindow::SetTicket(uint64_t frame_id, uint64_t ticket) {
   const auto found = tickets_.find(frame_id);
-  if (found != tickets_.end()) found->second = ticket;
+  if (found == tickets_.end()) return false;
+  found->second = ticket;
+  return withdrawn_.erase(frame_id) > 0;
 }
 
-uint64_t FrameWindow::TicketOf(uint64_t frame_id) const {
+uint64_t FrameWindow::Withdraw(uint64_t frame_id) {
   const auto found = tickets_.find(frame_id);
-  return found == tickets_.end() ? 0 : found->second;
+  if (found == tickets_.end()) return 0;
+  if (found->second == 0) withdrawn_.insert(frame_id);
+  return found->second;
 }
 
-void FrameWindow::Answered(uint64_t frame_id) { tickets_.erase(frame_id); }
+void FrameWindow::Answered(uint64_t frame_id) {
+  tickets_.erase(frame_id);
+  withdrawn_.erase(frame_id);
+}
 
 std::vector<uint64_t> FrameWindow::Tickets() const {
   std::vector<uint64_t> tickets;

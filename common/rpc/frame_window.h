@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -22,11 +23,13 @@ class FrameWindow {
   //   UNAVAILABLE / DRAINING            after Drain()
   absl::Status Admit(uint64_t frame_id);
 
-  // Remembers what to withdraw the frame with. No-op when it was answered meanwhile.
-  void SetTicket(uint64_t frame_id, uint64_t ticket);
+  // Remembers what to withdraw the frame with. True: that was asked before there was a ticket.
+  // No-op when the frame was answered meanwhile.
+  bool SetTicket(uint64_t frame_id, uint64_t ticket);
 
-  // 0 when the frame is not in flight (or has no ticket yet).
-  uint64_t TicketOf(uint64_t frame_id) const;
+  // The ticket of a frame that is to be withdrawn; 0 when it is not in flight, or has no ticket yet
+  // (SetTicket will tell).
+  uint64_t Withdraw(uint64_t frame_id);
 
   void Answered(uint64_t frame_id);
   void Drain() { draining_ = true; }
@@ -42,6 +45,7 @@ class FrameWindow {
   bool draining_ = false;
   bool half_closed_ = false;
   std::unordered_map<uint64_t, uint64_t> tickets_;  // by frame id
+  std::unordered_set<uint64_t> withdrawn_;          // frames in flight without a ticket
 };
 
 }  // namespace emotion

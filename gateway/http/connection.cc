@@ -322,15 +322,22 @@ asio::awaitable<Response> Connection::Answer(Request& request) {
   handed.body = std::move(body);
   const auto exchange = std::make_shared<Exchange>(
       std::move(handed), [self = shared_from_this(), pending](Response response) {
+        if (pending->handled_by == std::this_thread::get_id()) {
+          pending->response = std::move(response);
+          return;
+        }
         asio::post(self->socket_.get_executor(),
                    [self, pending, response = std::move(response)]() mutable {
                      pending->response = std::move(response);
                      self->wake_.cancel();
                    });
       });
+  pending->handled_by = std::this_thread::get_id();
+  state_.app.Handle(exchange);
+  pending->handled_by = std::thread::id();
+  if (pending->response) co_return *std::move(pending->response);
   wake_.expires_after(state_.limits.handler_timeout);
   WatchForLeaving(exchange, pending);
-  state_.app.Handle(exchange);
   error_code error;  // none: the time is over; aborted: something happened
   co_await wake_.async_wait(Into(error));
   error_code ignored;

@@ -7,10 +7,12 @@
 // and the connection is freed. Included only by the .cc files of this folder: it needs Asio.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -45,6 +47,8 @@ class Connection final : public OpenSocket, public std::enable_shared_from_this<
   struct Pending {
     std::optional<Response> response;
     bool gone = false;
+    // The thread that is in the handler: an answer from there needs no way to the strand.
+    std::atomic<std::thread::id> handled_by = {};
   };
 
   Awaitable<void> Run();

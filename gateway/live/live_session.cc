@@ -187,8 +187,8 @@ void LiveSession::Submit(FrameName name, std::string image, std::unique_ptr<Body
            .started = steady_clock::now(),
            .request_id = std::move(request_id),
            .charge = std::move(charge)};
-  // Answers come on threads of gRPC; they wait for their turn on the strand, so the ticket is
-  // there.
+  // Answers come on any thread, this one too; they wait for their turn on the strand, so the ticket
+  // is there.
   entry.ticket = hub_.backend().Predict(
       std::move(frame), [self = shared_from_this(), id = name.id](v1::PredictResult result) {
         const std::shared_ptr<WebSocket> socket = self->socket_.lock();

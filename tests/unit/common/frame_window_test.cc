@@ -21,7 +21,7 @@ TEST_CASE("a frame id in flight is refused to the newcomer alone") {
   REQUIRE(window.Admit(7).ok());
   window.SetTicket(7, 70);
   CHECK(ReasonOf(window.Admit(7)) == Reason::kFieldInvalid);
-  CHECK(window.TicketOf(7) == 70);
+  CHECK(window.Withdraw(7) == 70);
   window.Answered(7);
   CHECK(window.Admit(7).ok());
 }
@@ -48,6 +48,18 @@ TEST_CASE("a stream is finished when its peer is silent and everything is answer
   CHECK_FALSE(window.finished());
   window.Answered(1);
   CHECK(window.finished());
+}
+
+TEST_CASE("a frame that is withdrawn before it has a ticket is withdrawn by its ticket") {
+  FrameWindow window(8);
+  REQUIRE(window.Admit(1).ok());
+  CHECK(window.Withdraw(1) == 0);
+  CHECK(window.SetTicket(1, 10));
+  CHECK(window.Withdraw(1) == 10);
+  window.Answered(1);
+  CHECK(window.Withdraw(1) == 0);
+  REQUIRE(window.Admit(1).ok());  // another one of that id
+  CHECK_FALSE(window.SetTicket(1, 11));
 }
 
 TEST_CASE("the tickets of all unanswered frames can be withdrawn") {

@@ -1,5 +1,6 @@
 // The near lookup of a flight, with a cache that answers when the test says, on another thread.
 #include <deque>
+#include <fstream>
 #include <future>
 #include <stdexcept>
 #include <thread>
@@ -13,6 +14,12 @@ namespace emotion::embedding {
 namespace {
 
 const SessionKey kBert(16, 'b');
+
+std::string ReadFace() {
+  std::ifstream file(std::string(EMOTION_TEST_DATA) + "/images/astronaut_face.jpg",
+                     std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
 
 // Knows one answer for near questions, and what it was asked to store. Questions are held while the
 // test wants that, and then answered by another thread.
@@ -165,6 +172,32 @@ TEST_CASE("a frame near enough to an encoded one is answered by it, without an e
   CHECK(second.times.encode.count() == 0);
   CHECK(near.test.control.images == 1);
   CHECK(near.cache.stores().size() == 1);
+  near.test.AwaitNothingHeld();
+}
+
+TEST_CASE("a small JPEG is decoded, and a near one answered, on the thread that brings it") {
+  NearPipeline near;
+  const std::string face = ReadFace();
+  const auto of = [&](std::string image) {
+    FrameRequest request = Request(std::move(image));
+    request.session = kAnna;
+    return request;
+  };
+  REQUIRE(near.test.Ask(of(face + "1")).outcome == Outcome::kMiss);
+  near.cache.AnswerNearWith(near.cache.stores().back());
+
+  const auto answered_by = [&](FrameRequest request) {
+    std::promise<std::thread::id> thread;
+    near.test.pipeline.Submit(std::move(request), [&](const FrameResult& result) {
+      CHECK(result.outcome == Outcome::kNear);
+      thread.set_value(std::this_thread::get_id());
+    });
+    return thread.get_future().get();
+  };
+  CHECK(answered_by(of(face + "2")) == std::this_thread::get_id());
+  // What may take long is not: another format, more bytes, a larger size to bring it to.
+  CHECK(answered_by(NearPipeline::Of(kAnna, 3)) != std::this_thread::get_id());
+  CHECK(answered_by(of(face + std::string(16 * 1024, '3'))) != std::this_thread::get_id());
   near.test.AwaitNothingHeld();
 }
 
