@@ -1,5 +1,6 @@
 #include "gateway/http/connection.h"
 
+#include <algorithm>
 #include <array>
 #include <ctime>
 
@@ -31,6 +32,11 @@ using std::chrono::steady_clock;
 
 // Most bytes of an unwanted body that are read and dropped after an early answer.
 constexpr size_t kMaxLingerBytes = size_t{64} << 20;
+
+// Enough for the header and the body of a webcam's frame.
+constexpr size_t kFirstRead = 16 * 1024;
+
+constexpr steady_clock::time_point kNever = steady_clock::time_point::max();
 
 // Lets `co_await` give back an error instead of throwing it.
 auto Into(error_code& error) { return asio::redirect_error(asio::use_awaitable, error); }
@@ -128,6 +134,7 @@ void Connection::Start() {
   slot_.Bind(weak_from_this());
   error_code ignored;
   socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
+  socket_.non_blocking(true, ignored);  // for what is tried at once
   asio::co_spawn(
       socket_.get_executor(),
       [self = shared_from_this()]() -> asio::awaitable<void> { co_await self->Run(); },
@@ -152,25 +159,49 @@ void Connection::Abort() {
   });
 }
 
+// A request is over long before its deadlines are. So a timer that runs already, and ends first, is
+// left alone and looks again when it ends: most requests do not touch it at all.
 void Connection::Arm(milliseconds time) {
   expired_ = false;
-  deadline_.expires_after(time);
+  expires_at_ = steady_clock::now() + time;
+  if (!timing_ || deadline_.expiry() > expires_at_) AwaitDeadline();
+}
+
+void Connection::AwaitDeadline() {
+  timing_ = true;
+  deadline_.expires_at(expires_at_);  // ends the wait before
   deadline_.async_wait(
       [self = shared_from_this(), number = ++deadline_number_](const error_code& error) {
         if (error || number != self->deadline_number_) return;
-        self->expired_ = true;
-        error_code ignored;
-        self->socket_.cancel(ignored);
+        self->timing_ = false;
+        self->LookAtDeadline();
       });
 }
 
-void Connection::Disarm() {
+void Connection::LookAtDeadline() {
+  if (expires_at_ == kNever) return;
+  if (steady_clock::now() < expires_at_) return AwaitDeadline();
+  expired_ = true;
+  error_code ignored;
+  socket_.cancel(ignored);
+}
+
+void Connection::Disarm() { expires_at_ = kNever; }
+
+// The timer holds the connection: with it the last hold goes.
+void Connection::StopTimer() {
+  Disarm();
   ++deadline_number_;
   deadline_.cancel();
 }
 
 milliseconds Connection::TimeFor(milliseconds base, size_t bytes) const {
   return base + milliseconds(bytes * 1000 / state_.limits.least_bytes_per_second);
+}
+
+void Connection::ParseArrived(Parser& parser, error_code& error) {
+  buffer_.consume(parser.put(buffer_.data(), error));
+  if (error == http::error::need_more) error.clear();
 }
 
 asio::awaitable<void> Connection::Run() {
@@ -183,7 +214,7 @@ asio::awaitable<void> Connection::Run() {
     more = co_await ServeOne(last);
   }
   co_await Linger();
-  Disarm();
+  StopTimer();
 }
 
 asio::awaitable<bool> Connection::WaitForRequest(bool first) {
@@ -192,7 +223,11 @@ asio::awaitable<bool> Connection::WaitForRequest(bool first) {
   if (state_.stopping && socket_.available(error) == 0) co_return false;
   Arm(first ? state_.limits.header_timeout : state_.limits.idle_timeout);
   idle_ = true;
-  const size_t bytes = co_await socket_.async_read_some(buffer_.prepare(4096), Into(error));
+  size_t bytes = 0;
+  do {
+    co_await socket_.async_wait(Socket::wait_read, Into(error));
+    if (!error) bytes = socket_.read_some(buffer_.prepare(kFirstRead), error);
+  } while (error == asio::error::would_block);
   idle_ = false;
   Disarm();
   buffer_.commit(bytes);
@@ -210,7 +245,10 @@ asio::awaitable<bool> Connection::ServeOne(bool last) {
 
   Arm(state_.limits.header_timeout);
   error_code error;
-  co_await http::async_read_header(socket_, buffer_, parser, Into(error));
+  ParseArrived(parser, error);
+  if (!error && !parser.is_header_done()) {
+    co_await http::async_read_header(socket_, buffer_, parser, Into(error));
+  }
   const bool expired = expired_;
   Disarm();
   request.accepted_at_us = UnixMicros();
@@ -278,7 +316,11 @@ asio::awaitable<std::optional<Response>> Connection::ReadBody(Parser& parser,
     const auto spent = std::chrono::duration_cast<milliseconds>(steady_clock::now() - begin);
     Arm(TimeFor(limits.body_timeout, parser.get().body().size()) - spent);
     error_code error;
-    co_await http::async_read_some(socket_, buffer_, parser, Into(error));
+    const size_t arrived = buffer_.size();
+    if (arrived > 0) ParseArrived(parser, error);
+    if (!error && buffer_.size() == arrived) {  // it gives nothing more
+      co_await http::async_read_some(socket_, buffer_, parser, Into(error));
+    }
     const bool expired = expired_;
     Disarm();
     if (error) co_return BodyProblem(error, expired, admission.body_limit, request);
@@ -357,7 +399,6 @@ void Connection::WatchForLeaving(const std::shared_ptr<Exchange>& exchange,
     if (error || pending->response) return;
     char byte = 0;
     error_code peek;
-    self->socket_.non_blocking(true, peek);
     const size_t bytes = self->socket_.receive(asio::buffer(&byte, 1), Socket::message_peek, peek);
     // Bytes are the next request of a client that pipelines: it is there, and is watched no more.
     if (bytes > 0 || peek == asio::error::would_block) return;
@@ -370,9 +411,14 @@ asio::awaitable<bool> Connection::Write(const Request& request, Response& respon
   const std::string head = HeaderText(response, keep);
   const bool with_body = request.method != "HEAD" && HasBody(response.status);
   const std::string_view body = with_body ? std::string_view(response.content()) : "";
-  const std::array<asio::const_buffer, 2> buffers = {asio::buffer(head), asio::buffer(body)};
-  Arm(TimeFor(state_.limits.write_timeout, body.size()));
+  std::array<asio::const_buffer, 2> buffers = {asio::buffer(head), asio::buffer(body)};
   error_code error;
+  const size_t sent = socket_.write_some(buffers, error);  // most answers go at once
+  if (error == asio::error::would_block) error.clear();
+  if (error || sent == head.size() + body.size()) co_return !error;
+  buffers[1] += sent - std::min(sent, head.size());
+  buffers[0] += sent;
+  Arm(TimeFor(state_.limits.write_timeout, body.size()));
   co_await asio::async_write(socket_, buffers, Into(error));
   Disarm();
   co_return !error;

@@ -69,9 +69,15 @@ class Connection final : public OpenSocket, public std::enable_shared_from_this<
   Awaitable<bool> Write(const Request& request, Response& response, bool keep);
   Awaitable<void> Linger();
 
+  // Goes on with what has arrived, without a way through the scheduler.
+  void ParseArrived(Parser& parser, boost::system::error_code& error);
+
   // Every operation on the socket from now on ends after `time`, with expired_ set.
   void Arm(std::chrono::milliseconds time);
   void Disarm();
+  void AwaitDeadline();
+  void LookAtDeadline();
+  void StopTimer();
   std::chrono::milliseconds TimeFor(std::chrono::milliseconds base, size_t bytes) const;
 
   Socket socket_;
@@ -82,7 +88,9 @@ class Connection final : public OpenSocket, public std::enable_shared_from_this<
   boost::asio::steady_timer wake_;
   boost::beast::flat_buffer buffer_;
   std::chrono::steady_clock::time_point born_;
-  uint64_t deadline_number_ = 0;
+  std::chrono::steady_clock::time_point expires_at_;  // of what is armed
+  uint64_t deadline_number_ = 0;                      // of the wait of deadline_
+  bool timing_ = false;                               // it runs
   bool expired_ = false;
   bool idle_ = false;
   bool body_unread_ = false;  // the client may still be sending what nobody will read
