@@ -131,6 +131,8 @@ class FrameStream final
     {
       MutexLock lock(mutex_);
       session = session_;
+      // Before the Welcome is sent: a local client may answer it with frames at once.
+      takes_frames_ = hello.protocol() == kProtocol;
     }
     if (!session) return;
     if (hello.protocol() != kProtocol) {
@@ -161,17 +163,17 @@ class FrameStream final
 
   void Take(v1::Frame frame) {
     const uint64_t id = frame.frame_id();
-    bool greeted = false;
+    bool taken = false;
     absl::Status admitted;
     std::shared_ptr<Session> session;
     {
       MutexLock lock(mutex_);
-      greeted = greeted_;
+      taken = takes_frames_;
       session = session_;
-      if (greeted) admitted = window_.Admit(id);
+      if (taken) admitted = window_.Admit(id);
     }
     if (!session) return;
-    if (!greeted) {
+    if (!taken) {
       session->Finish(ToGrpcStatus(FieldError("hello", "must be the first message of a stream")));
     } else if (!admitted.ok()) {
       Refuse(*session, id, admitted);
@@ -241,8 +243,9 @@ class FrameStream final
   const std::string fairness_key_;
   Mutex mutex_;
   FrameWindow window_ GUARDED_BY(mutex_);
-  int sending_ GUARDED_BY(mutex_) = 0;  // answers between the window and the session
-  bool greeted_ GUARDED_BY(mutex_) = false;
+  int sending_ GUARDED_BY(mutex_) = 0;            // answers between the window and the session
+  bool takes_frames_ GUARDED_BY(mutex_) = false;  // the client has said hello
+  bool greeted_ GUARDED_BY(mutex_) = false;       // and was welcomed
   std::optional<std::chrono::milliseconds> drain_ GUARDED_BY(mutex_);
   std::shared_ptr<Session> session_ GUARDED_BY(mutex_);  // null before OnOpen and after OnClosed
 };

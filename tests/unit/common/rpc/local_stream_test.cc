@@ -1,6 +1,7 @@
 #include "common/rpc/local_stream.h"
 
 #include <algorithm>
+#include <atomic>
 #include <set>
 #include <string>
 #include <thread>
@@ -142,20 +143,35 @@ struct Backend final : FrameBackend<emotion::v1::EmbedResult> {
   Collected<uint64_t> cancelled;
 };
 
+// Streams are refused until `ready`.
 struct LocalPool {
-  LocalPool()
-      : pool(
+  explicit LocalPool(bool at_once = true)
+      : ready(at_once),
+        pool(
             [this] {
               FramePoolOptions options;
               options.in_process = server.host->InProcessChannel();
               return options;
             }(),
-            [this] { return streams.NewStream(); }) {}
+            [this] { return NewStream(); }) {}
 
+  std::shared_ptr<ServerSessionHandler<Request, Response>> NewStream() {
+    if (ready) return streams.NewStream();
+    StreamScript script;
+    script.on_open = [](ServerStream& stream) {
+      stream.Finish({grpc::StatusCode::UNAVAILABLE, "loading"});
+    };
+    return std::make_shared<ScriptedHandler>(std::move(script));
+  }
+
+  std::atomic<bool> ready;
   Backend backend;
   FrameServer<EmbedHop> streams{backend, 64};
   TestServer server{StreamScript()};  // for the channel, which frames do not use
   Pool pool;
+};
+TestServer server{StreamScript()};  // for the channel, which frames do not use
+Pool pool;
 };
 
 TEST_CASE("over a local stream a frame that is known is answered before Submit returns") {
@@ -167,6 +183,19 @@ TEST_CASE("over a local stream a frame that is known is answered before Submit r
   REQUIRE(results.size() == 1);
   CHECK(results[0].frame_id() == 7);
   CHECK(results[0].status().code() == 0);
+  local.pool.Close();
+}
+
+TEST_CASE("a frame that waits for a service of this process to be ready is sent with its Welcome") {
+  LocalPool local(/*at_once=*/false);
+  CHECK(local.pool.State().ready == 0);
+  Answers answers;
+  local.pool.Submit(MakeFrame(7), answers.Taker());
+  local.ready = true;
+  const auto results = answers.results.WaitFor(1);
+  REQUIRE(results.size() == 1);
+  CHECK(results[0].status().code() == 0);
+  CHECK(local.pool.State().ready == 1);
   local.pool.Close();
 }
 
