@@ -170,9 +170,6 @@ struct LocalPool {
   TestServer server{StreamScript()};  // for the channel, which frames do not use
   Pool pool;
 };
-TestServer server{StreamScript()};  // for the channel, which frames do not use
-Pool pool;
-};
 
 TEST_CASE("over a local stream a frame that is known is answered before Submit returns") {
   LocalPool local;
