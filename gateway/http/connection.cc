@@ -400,8 +400,10 @@ void Connection::WatchForLeaving(const std::shared_ptr<Exchange>& exchange,
     char byte = 0;
     error_code peek;
     const size_t bytes = self->socket_.receive(asio::buffer(&byte, 1), Socket::message_peek, peek);
+    // A wait may also end with what was read before it began.
+    if (peek == asio::error::would_block) return self->WatchForLeaving(exchange, pending);
     // Bytes are the next request of a client that pipelines: it is there, and is watched no more.
-    if (bytes > 0 || peek == asio::error::would_block) return;
+    if (bytes > 0) return;
     pending->gone = true;
     self->wake_.cancel();
   });
