@@ -227,7 +227,7 @@ asio::awaitable<bool> Connection::WaitForRequest(bool first) {
   do {
     co_await socket_.async_wait(Socket::wait_read, Into(error));
     if (!error) bytes = socket_.read_some(buffer_.prepare(kFirstRead), error);
-  } while (error == asio::error::would_block);
+  } while (error == asio::error::would_block && !state_.stopping);
   idle_ = false;
   Disarm();
   buffer_.commit(bytes);

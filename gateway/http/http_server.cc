@@ -134,6 +134,7 @@ class HttpServer::Impl {
     BeginDrain();
     asio::post(acceptor_.get_executor(), [this] {
       error_code ignored;
+      TakeBacklog();
       acceptor_.close(ignored);
       retry_.cancel();
     });
@@ -168,6 +169,17 @@ class HttpServer::Impl {
     MutexLock lock(mutex_);
     accepting_ = false;
     changed_.NotifyAll();
+  }
+
+  // Whom the kernel let in has been accepted, and may have sent a request: no reset for them.
+  void TakeBacklog() {
+    error_code error;
+    acceptor_.non_blocking(true, error);
+    for (int i = 0; i < tcp::socket::max_listen_connections && !error; ++i) {
+      tcp::socket socket(asio::make_strand(io_));
+      acceptor_.accept(socket, error);
+      if (!error) Admit(std::move(socket));
+    }
   }
 
   void Admit(tcp::socket socket) {

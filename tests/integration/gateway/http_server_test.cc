@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <optional>
 #include <thread>
 
 #include <catch2/catch.hpp>
@@ -382,22 +383,45 @@ TEST_CASE("stopping cuts off what is not answered by the deadline") {
   CHECK(fixture.app.gone == 1);
 }
 
+// While it lives this process can open one descriptor more: that of the test's own client.
+class OneDescriptorLeft {
+ public:
+  OneDescriptorLeft() {
+    REQUIRE(getrlimit(RLIMIT_NOFILE, &before_) == 0);
+    const int next = dup(0);
+    close(next);
+    rlimit tight = before_;
+    tight.rlim_cur = static_cast<rlim_t>(next) + 1;
+    REQUIRE(setrlimit(RLIMIT_NOFILE, &tight) == 0);
+  }
+  ~OneDescriptorLeft() { CHECK(setrlimit(RLIMIT_NOFILE, &before_) == 0); }
+
+ private:
+  rlimit before_{};
+};
+
 // Running out of descriptors must not leave the server deaf, as it leaves others.
 TEST_CASE("accepting goes on after descriptors ran out") {
   Fixture fixture;
   CHECK(fixture.Ask(GetRequest("/")).status == 200);
-  rlimit before{};
-  REQUIRE(getrlimit(RLIMIT_NOFILE, &before) == 0);
-  const int next = dup(0);
-  close(next);
-  rlimit tight = before;
-  tight.rlim_cur = static_cast<rlim_t>(next) + 1;  // one more: the client's own
-  REQUIRE(setrlimit(RLIMIT_NOFILE, &tight) == 0);
+  std::optional<OneDescriptorLeft> tight(std::in_place);
   RawHttpClient client = fixture.Connect();
   client.Send(GetRequest("/patient"));
   std::this_thread::sleep_for(milliseconds(200));
-  REQUIRE(setrlimit(RLIMIT_NOFILE, &before) == 0);
+  tight.reset();
   CHECK(client.connected());
+  CHECK(client.Read().body == "/patient");
+}
+
+TEST_CASE("stopping answers a request whose connection was not taken from the kernel yet") {
+  Fixture fixture;
+  CHECK(fixture.Ask(GetRequest("/")).status == 200);
+  std::optional<OneDescriptorLeft> tight(std::in_place);
+  RawHttpClient client = fixture.Connect();
+  client.Send(GetRequest("/patient"));
+  std::this_thread::sleep_for(milliseconds(20));  // the server pauses for 50 after it failed
+  tight.reset();
+  fixture.server->Stop(steady_clock::now() + std::chrono::seconds(10));
   CHECK(client.Read().body == "/patient");
 }
 
