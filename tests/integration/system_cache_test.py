@@ -130,7 +130,8 @@ class Shared(unittest.TestCase):
         for host in (self.a, self.b):
             predict(host, FACE, "gone")  # in both processes and in Redis
         predict(self.a, FACE, "stays")
-        self.assertEqual(request(both.host, "DELETE", "/v1/sessions/gone")[0], 204)
+        # On a starved machine Redis may miss its 20 ms, which is a 503: asked again, as it says.
+        eventually(lambda: request(both.host, "DELETE", "/v1/sessions/gone")[0], 204)
         for host in (self.a, self.b):
             self.assertEqual(predict(host, nuance(FACE, 6), "gone", Cache_Control="no-store")["cache"], "miss")
         self.assertEqual(predict(self.b, FACE, "gone")["cache"], "miss")
