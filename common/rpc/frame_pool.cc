@@ -19,6 +19,9 @@ constexpr milliseconds kRetryDelay{1000};
 // A replica that fails so many frames in a row is left alone for a while.
 constexpr int kFailuresToEject = 5;
 constexpr std::chrono::seconds kEjection{10};
+// A replica that lives answers a frame which is withdrawn from it sooner than that, however busy it
+// is; one that hangs, or that no packet reaches, says nothing at all.
+constexpr std::chrono::seconds kSilenceAfterDeadline{1};
 
 bool BlamesReplica(int code) {
   return code == grpc::StatusCode::INTERNAL || code == grpc::StatusCode::UNKNOWN ||
@@ -203,7 +206,12 @@ void FramePool<Hop>::Impl::Expire(uint64_t id) {
     MutexLock lock(mutex_);
     const auto ticket = tickets_.find(id);
     if (ticket == tickets_.end()) return;
-    if (ticket->second.stream) Withdraw(id, ticket->second, effects);
+    if (const auto& stream = ticket->second.stream) {
+      Withdraw(id, ticket->second, effects);
+      timers_.At(Clock::now() + kSilenceAfterDeadline, [id, weak = std::weak_ptr<Stream>(stream)] {
+        if (const auto silent = weak.lock()) silent->pool->BlameForSilence(*silent, id);
+      });
+    }
     Fail(id, Error(Reason::kDeadline, "the frame's time was up before it was answered"), effects);
   }
   Perform(effects);
@@ -238,17 +246,27 @@ void FramePool<Hop>::Impl::Fail(uint64_t id, const absl::Status& status, Effects
 }
 
 template <class Hop>
+void FramePool<Hop>::Impl::CountOutcome(Replica& replica, bool failed) {
+  replica.failures = failed ? replica.failures + 1 : 0;
+  if (replica.failures < kFailuresToEject) return;
+  replica.failures = 0;
+  replica.ejected_until = Clock::now() + kEjection;
+  LogWarning("replica ejected", {{"hop", Hop::kName}, {"replica", replica.address}});
+}
+
+// The frame's time is over, and so is that in which its replica could still have said anything.
+template <class Hop>
+void FramePool<Hop>::Impl::BlameForSilence(Stream& stream, uint64_t id) {
+  MutexLock lock(mutex_);
+  if (stream.outstanding.contains(id)) CountOutcome(*stream.replica, /*failed=*/true);
+}
+
+template <class Hop>
 void FramePool<Hop>::Impl::TakeResult(const std::shared_ptr<Stream>& stream, Result result,
                                       Effects& effects) {
   const uint64_t id = result.frame_id();
   if (stream->outstanding.erase(id) == 0) return;  // an answer to nothing that was asked
-  Replica& replica = *stream->replica;
-  replica.failures = BlamesReplica(result.status().code()) ? replica.failures + 1 : 0;
-  if (replica.failures >= kFailuresToEject) {
-    replica.failures = 0;
-    replica.ejected_until = Clock::now() + kEjection;
-    LogWarning("replica ejected", {{"hop", Hop::kName}, {"replica", replica.address}});
-  }
+  CountOutcome(*stream->replica, BlamesReplica(result.status().code()));
   const auto ticket = tickets_.find(id);
   if (ticket != tickets_.end() && ticket->second.stream == stream) {
     if (SaysDraining(result.status())) {

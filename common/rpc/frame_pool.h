@@ -6,6 +6,8 @@
 // replica's model fits. Broken streams come back after 100 ms to 2 s, growing and jittered.
 // Choice: frames of a session go where the rendezvous hash of session_key says, unless that replica
 // has more than 1.25 times the mean outstanding; others go to the less loaded of two at random.
+// A replica that fails five frames in a row, or leaves them unanswered beyond their time, gets none
+// for 10 s, as long as the others are not fewer than those that do so.
 // Answers: each frame is answered exactly once, with the replica's result or with an error made
 // here: DEADLINE (time is up), NO_REPLICA (none is connected), MODEL_MISMATCH (connected ones do
 // not fit), QUEUE_FULL (all windows are full), SUPERSEDED (a newer frame of its lane came),

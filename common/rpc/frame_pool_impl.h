@@ -115,6 +115,8 @@ class FramePool<Hop>::Impl : public std::enable_shared_from_this<Impl> {
   void Answer(uint64_t id, Result result, Effects& effects) REQUIRES_LOCK(mutex_);
   void Fail(uint64_t id, const absl::Status& status, Effects& effects) REQUIRES_LOCK(mutex_);
   void Withdraw(uint64_t id, const Ticket& ticket, Effects& effects) REQUIRES_LOCK(mutex_);
+  void CountOutcome(Replica& replica, bool failed) REQUIRES_LOCK(mutex_);
+  void BlameForSilence(Stream& stream, uint64_t id) EXCLUDES_LOCK(mutex_);
   void TakeResult(const std::shared_ptr<Stream>& stream, Result result, Effects& effects)
       REQUIRES_LOCK(mutex_);
   void Resend(uint64_t id, bool crashed, Effects& effects) REQUIRES_LOCK(mutex_);

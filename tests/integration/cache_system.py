@@ -94,9 +94,13 @@ def program(name, *arguments, folder):
     return Process(name, *arguments, folder=folder, environment=SECRETS)
 
 
+def embedding_alone(folder, *arguments):
+    return program("emotion-embedding", "--embedding-listen=127.0.0.1:0", "--metrics-listen=127.0.0.1:0", *arguments,
+                   folder=folder)
+
+
 def embedding(redis, folder, *arguments):
-    return program("emotion-embedding", "--embedding-listen=127.0.0.1:0", "--metrics-listen=127.0.0.1:0",
-                   "--use-redis=true", f"--redis-host={redis.path}", *arguments, folder=folder)
+    return embedding_alone(folder, "--use-redis=true", f"--redis-host={redis.path}", *arguments)
 
 
 class System:

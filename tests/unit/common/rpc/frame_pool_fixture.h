@@ -46,7 +46,10 @@ struct FakeReplica {
     StreamScript script;
     script.on_message = [=, this](ServerStream& stream, Request&& request) {
       if (request.has_hello()) stream.Send(WelcomeResponse(window, id));
-      if (request.has_cancel()) cancels.Add(request.cancel().frame_id());
+      if (request.has_cancel()) {
+        cancels.Add(request.cancel().frame_id());
+        if (on_cancel) on_cancel(stream, request.cancel().frame_id());
+      }
       if (request.has_frame()) {
         frames.Add(request.frame());
         on_frame(stream, request.frame());
@@ -59,6 +62,7 @@ struct FakeReplica {
     return script;
   }
 
+  std::function<void(ServerStream&, uint64_t)> on_cancel;  // set before anybody connects
   Collected<emotion::v1::Frame> frames;
   Collected<uint64_t> cancels;
   Collected<int> half_closes;

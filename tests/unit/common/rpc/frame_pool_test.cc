@@ -7,7 +7,6 @@
 #include <catch2/catch.hpp>
 
 #include "common/error/error.h"
-#include "common/rpc/replica_choice.h"
 #include "tests/unit/common/rpc/frame_pool_fixture.h"
 
 namespace emotion {
@@ -224,82 +223,6 @@ TEST_CASE("the pool's state tells the pace of the replica in which a frame waits
   REQUIRE(answers.results.WaitFor(64).size() == 64);
   CHECK(Eventually([&] { return pool.State().next_frame_after == milliseconds(80); }));
   CHECK(pool.State().queue_wait == milliseconds(30));
-}
-
-// Sends `count` frames, each after the answer to the one before; how many were answered OK.
-int AskOneByOne(Pool& pool, uint64_t count) {
-  int ok = 0;
-  for (uint64_t id = 1; id <= count; ++id) {
-    Answers answers;
-    pool.Submit(MakeFrame(id), answers.Taker());
-    const auto answered = answers.results.WaitFor(1);
-    REQUIRE(answered.size() == 1);
-    ok += answered[0].status().code() == 0 ? 1 : 0;
-  }
-  return ok;
-}
-
-void FailAll(ServerStream& stream, const emotion::v1::Frame& frame) {
-  stream.Send(ResultResponse(frame.frame_id(), Error(Reason::kInternal, "broken")));
-}
-
-TEST_CASE("a replica that fails five frames in a row gets none while as many others are there") {
-  FakeReplica broken(FailAll);
-  FakeReplica well(AnswerAll);
-  Pool pool(To({broken.server.address(), well.server.address()}));
-  REQUIRE(Eventually([&] { return pool.State().ready == 2; }));
-  CHECK(AskOneByOne(pool, 100) == 95);
-  CHECK(broken.frames.Now().size() == 5);
-}
-
-TEST_CASE("a replica that answers in between, or whose callers are wrong, is not ejected") {
-  std::atomic<int> asked{0};
-  const bool callers = GENERATE(false, true);
-  FakeReplica doubtful([&](ServerStream& stream, const emotion::v1::Frame& frame) {
-    if (callers) {
-      stream.Send(ResultResponse(frame.frame_id(), FieldError("image", "is none")));
-    } else if (++asked % 5 == 0) {
-      AnswerAll(stream, frame);
-    } else {
-      FailAll(stream, frame);
-    }
-  });
-  FakeReplica well(AnswerAll);
-  Pool pool(To({doubtful.server.address(), well.server.address()}));
-  REQUIRE(Eventually([&] { return pool.State().ready == 2; }));
-  AskOneByOne(pool, 100);
-  CHECK(doubtful.frames.Now().size() > 10);
-}
-
-TEST_CASE("where most replicas fail they are all used: it is not their fault") {
-  FakeReplica broken(FailAll);
-  FakeReplica broken_too(FailAll);
-  FakeReplica well(AnswerAll);
-  Pool pool(To({broken.server.address(), broken_too.server.address(), well.server.address()}));
-  REQUIRE(Eventually([&] { return pool.State().ready == 3; }));
-  AskOneByOne(pool, 100);
-  CHECK(broken.frames.Now().size() + broken_too.frames.Now().size() > 10);
-  CHECK(well.frames.Now().size() > 10);
-}
-
-TEST_CASE("a replica that does not answer any more costs one frame, and a session a few") {
-  FakeReplica hung(AnswerNone);
-  FakeReplica well(AnswerAll);
-  Pool pool(To({hung.server.address(), well.server.address()}));
-  REQUIRE(Eventually([&] { return pool.State().ready == 2; }));
-  const bool session = GENERATE(false, true);
-  Answers answers;
-  int lost = 0;
-  for (uint64_t id = 1; id <= 40; ++id) {
-    emotion::v1::Frame frame = MakeFrame(id, 200);
-    if (session) frame.set_session_key(std::string(16, 's'));
-    pool.Submit(frame, answers.Taker());
-    const auto answered = answers.results.WaitFor(id);
-    REQUIRE(answered.size() == id);
-    lost += ReasonIn(answered.back()) == Reason::kDeadline ? 1 : 0;
-  }
-  CHECK(hung.frames.Now().size() <= (session ? kAlwaysAtHome : 1));
-  CHECK(lost < 8);  // some of a busy machine
 }
 
 TEST_CASE("frames of a session meet on one replica") {
