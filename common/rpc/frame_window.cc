@@ -1,18 +1,13 @@
 #include "common/rpc/frame_window.h"
 
 #include "common/error/error.h"
+#include "common/rpc/frame_limits.h"
 #include "fmt/format.h"
 
 namespace emotion {
-namespace {
-
-// JSON numbers hold no more; the gateway's sockets number frames in JSON.
-constexpr uint64_t kFrameIdLimit = uint64_t{1} << 53;
-
-}  // namespace
 
 absl::Status FrameWindow::Admit(uint64_t frame_id) {
-  if (frame_id >= kFrameIdLimit) {
+  if (frame_id > kMaxFrameId) {
     return FieldError("frame.frame_id", fmt::format("must be below 2^53; was {}", frame_id));
   }
   if (tickets_.contains(frame_id)) {

@@ -21,7 +21,7 @@ using Stream = LocalStream<Request, Response>;
 
 // Writes down what happens to the client, in order.
 struct Client final : ClientSessionHandler<Request, Response> {
-  explicit Client(Collected<std::string>& log) : log(log) {}
+  explicit Client(Collected<std::string>& to) : log(to) {}
   void OnOpen(std::shared_ptr<ClientStream> opened) override {
     log.Add("client opened");
     session = std::move(opened);
