@@ -46,9 +46,7 @@ absl::StatusOr<std::vector<float>> EmbeddingValues(const v1::Embedding& embeddin
   return values;
 }
 
-std::vector<v1::StatePrediction> PredictStates(const heads::HeadBank& bank,
-                                               const std::vector<float>& embedding) {
-  const auto predictions = bank.Classify(embedding);
+std::vector<v1::StatePrediction> StateMessages(const heads::HeadPredictions& predictions) {
   std::vector<v1::StatePrediction> messages;
   messages.reserve(predictions.size());
   for (size_t i = 0; i < predictions.size(); ++i) {

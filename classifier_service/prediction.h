@@ -13,10 +13,8 @@ namespace emotion::classifier {
 // `dim`, its bytes do not fit dim and dtype, or a value is not finite.
 absl::StatusOr<std::vector<float>> EmbeddingValues(const v1::Embedding& embedding, int dim);
 
-// Runs the heads and writes one message per head, in the order of AffectiveState.
-// REQUIRES: embedding.size() == bank.input_dim(), values finite.
-std::vector<v1::StatePrediction> PredictStates(const heads::HeadBank& bank,
-                                               const std::vector<float>& embedding);
+// One message per head, in the order of AffectiveState.
+std::vector<v1::StatePrediction> StateMessages(const heads::HeadPredictions& predictions);
 
 // Whether a picture with these v1::QualityWarning is good enough for its levels to mean something.
 // Too dark, too bright, blurred, too small and without a face are not; the others are advice.

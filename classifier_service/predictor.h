@@ -1,19 +1,19 @@
 // What happens to one frame in the classifier service: what the sender left open is filled in, the
 // embedding service encodes it, the heads read the embedding.
 //
-//   Submit ──▶ EmbeddingClient ── out of the cache ──▶ heads ──▶ done
-//                    └─ encoded ──▶ worker: heads ──▶ done
+//   Submit ──▶ EmbeddingClient ── out of the cache ──▶ small heads, or their memory ──▶ done
+//                    └─ encoded, or not remembered ──▶ worker: heads ──▶ done
 //
-// The heads read a hit on the thread that brings it: waking another one would take longer. What was
-// encoded comes from the encoder's thread, which has better to do, and goes to a small pool of this
-// class; so does everything where the heads are larger than any that a wake-up would be noticed
-// beside.
+// A hit is answered on the thread that brings it, where that is quick: waking another one would
+// take longer. What was encoded comes from the encoder's thread, which has better to do, and goes
+// to a small pool of this class.
 // Thread-safe. Borrows its parts, which must outlive it.
 #pragma once
 
 #include <chrono>
 #include <memory>
 
+#include "classifier_service/answer_memory.h"
 #include "classifier_service/embedding_client.h"
 #include "classifier_service/model_binding.h"
 #include "common/observe/metrics.h"
@@ -58,8 +58,11 @@ class Predictor final : public FrameBackend<v1::PredictResult> {
 
  private:
   void Embedded(v1::EmbedResult result, const Done& done);
-  bool ReadAtOnce(const v1::EmbedResult& result) const;
+  bool AnswerAtOnce(v1::EmbedResult& result, const Done& done);
   void Classified(v1::EmbedResult result, const Done& done);
+  absl::StatusOr<heads::HeadPredictions> ReadBy(const v1::Embedding& embedding);
+  void Answer(v1::EmbedResult& result, const heads::HeadPredictions& predictions,
+              std::chrono::steady_clock::time_point start, const Done& done);
   absl::Status CheckEmbedding(const v1::Embedding& embedding) const;
   void Count(const v1::PredictResult& result);
 
@@ -68,7 +71,8 @@ class Predictor final : public FrameBackend<v1::PredictResult> {
   const ModelBinding& binding_;
   EmbeddingClient& embeddings_;
   Metrics& metrics_;
-  const bool small_heads_;
+  const bool small_heads_;  // read at once, and not worth remembering
+  AnswerMemory memory_;
   WorkerPool workers_;  // last: its tasks use all of the above
 };
 

@@ -144,8 +144,8 @@ bool HeadBank::demo() const {
   return false;
 }
 
-std::array<HeadPrediction, kStateCount> HeadBank::Classify(std::span<const float> embedding) const {
-  std::array<HeadPrediction, kStateCount> predictions;
+HeadPredictions HeadBank::Classify(std::span<const float> embedding) const {
+  HeadPredictions predictions;
   for (size_t i = 0; i < kStateCount; ++i) {
     predictions[i] = Predict(impl_->heads[i], impl_->calibrations[i], embedding);
   }

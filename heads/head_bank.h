@@ -25,6 +25,8 @@ struct HeadPrediction {
   float expected_level = 0;                        // sum of probability x level
 };
 
+using HeadPredictions = std::array<HeadPrediction, kStateCount>;  // in the order of kStates
+
 // What a checkpoint says about itself.
 struct HeadInfo {
   State state = State::kBoredom;
@@ -64,7 +66,7 @@ class HeadBank {
   size_t multiply_adds() const;  // of one Classify
 
   // REQUIRES: embedding.size() == input_dim(), values finite.
-  std::array<HeadPrediction, kStateCount> Classify(std::span<const float> embedding) const;
+  HeadPredictions Classify(std::span<const float> embedding) const;
 
  private:
   struct Impl;

@@ -98,7 +98,8 @@ TEST_CASE("four predictions come in the order of the protocol's states") {
   testing::SmallHeads heads(kDim);
   const auto bank = heads::HeadBank::Load(heads.classifiers());
   REQUIRE(bank.ok());
-  const auto predictions = PredictStates(**bank, {1, 2, 3, 4, 5, 6, 7, 8});
+  const auto predictions =
+      StateMessages((*bank)->Classify(std::vector<float>{1, 2, 3, 4, 5, 6, 7, 8}));
   REQUIRE(predictions.size() == kStateCount);
   for (size_t i = 0; i < predictions.size(); ++i) {
     CHECK(predictions[i].state() == static_cast<v1::AffectiveState>(i + 1));
