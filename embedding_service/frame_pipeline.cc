@@ -217,7 +217,7 @@ void FramePipeline::Miss(const FramePtr& frame) {
   if (launched.overtaken) Answer(*launched.overtaken, {.status = SupersededError()});
   if (launched.evicted) Land(launched.evicted, {.status = Evicted(runner_->Load().wait)});
   if (!refused.ok()) Refuse(*frame, refused);
-  if (launched.here) DecodeFlight(launched.here, small_preparer_);
+  if (launched.here) DecodeFlight(launched.here, /*here=*/true);
 }
 
 bool FramePipeline::Join(Frame& frame) {

@@ -132,7 +132,8 @@ class FramePipeline {
   absl::Status Launch(Frame& frame, bool here, Launched* launched) REQUIRES_LOCK(mutex_);
   bool DecodesHere(const Frame& frame) const;
   void Decode(const std::shared_ptr<DecodeTurn>& turn);
-  void DecodeFlight(const FlightPtr& flight, const vision::ImagePreparer& preparer);
+  void DecodeFlight(const FlightPtr& flight, bool here);
+  void LandUnqueued(const FlightPtr& flight, const absl::Status& status);
   void TakePrepared(Flight& flight, vision::PreparedImage prepared);
   void LookNear(const FlightPtr& flight);
   void LookedNear(const FlightPtr& flight, NearFinding found);

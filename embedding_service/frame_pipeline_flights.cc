@@ -36,6 +36,15 @@ bool IsSmall(const FrameRequest& request, const vision::DecodeLimits& limits) {
          !header->needs_second_buffer && PixelsOf(header->size) <= kSmallPixels;
 }
 
+// A small picture that turns out to be near another one needs no patches, which are a third of the
+// work: they are cut when it goes to the queue.
+absl::StatusOr<vision::PreparedImage> Uncut(const vision::ImagePreparer& preparer,
+                                            const FrameRequest& request) {
+  auto decoded = preparer.Decode(request.image, request.prepare);
+  if (!decoded.ok()) return decoded.status();
+  return preparer.Fit(std::move(decoded->image), request.prepare);
+}
+
 // Bit n is the protocol's QualityWarning n, which counts from 1 where ours counts from 0.
 uint32_t WarningBits(const vision::Quality& quality) {
   uint32_t bits = 0;
@@ -116,31 +125,37 @@ void FramePipeline::Decode(const std::shared_ptr<DecodeTurn>& turn) {
     if (!flight) return;
     flight->turn = nullptr;
   }
-  DecodeFlight(flight, preparer_);
+  DecodeFlight(flight, /*here=*/false);
 }
 
-void FramePipeline::DecodeFlight(const FlightPtr& flight, const vision::ImagePreparer& preparer) {
+void FramePipeline::DecodeFlight(const FlightPtr& flight, bool here) {
   {
     const MutexLock lock(mutex_);
     if (Abandoned(*flight)) return;
     flight->request.prepare.deadline = flight->deadline;  // others may have joined with more time
   }
   const TimePoint began = steady_clock::now();
-  auto prepared = preparer.Prepare(flight->request.image, flight->request.prepare);
+  auto prepared = here ? Uncut(small_preparer_, flight->request)
+                       : preparer_.Prepare(flight->request.image, flight->request.prepare);
   flight->decode = steady_clock::now() - began;
   metrics_.StageTime(Stage::kDecode, flight->decode);
   {
     const MutexLock lock(mutex_);
     FreeImage(*flight);
     if (Abandoned(*flight)) return;
-    if (!prepared.ok()) runner_->Release(std::move(flight->place));
   }
-  if (!prepared.ok()) {
-    Land(flight, {.status = prepared.status()});
-    return;
-  }
+  if (!prepared.ok()) return LandUnqueued(flight, prepared.status());
   TakePrepared(*flight, *std::move(prepared));
   LookNear(flight);
+}
+
+void FramePipeline::LandUnqueued(const FlightPtr& flight, const absl::Status& status) {
+  {
+    const MutexLock lock(mutex_);
+    if (Abandoned(*flight)) return;
+    runner_->Release(std::move(flight->place));
+  }
+  Land(flight, {.status = status});
 }
 
 void FramePipeline::TakePrepared(Flight& flight, vision::PreparedImage prepared) {
@@ -167,6 +182,10 @@ void FramePipeline::FreeImage(Flight& flight) {
 
 void FramePipeline::Enqueue(const FlightPtr& flight) {
   absl::Status pushed;
+  if (flight->prepared.patches.rows.empty()) {
+    const absl::Status cut = preparer_.Cut(flight->prepared);
+    if (!cut.ok()) return LandUnqueued(flight, cut);
+  }
   std::vector<FramePtr> overtaken;
   {
     const MutexLock lock(mutex_);

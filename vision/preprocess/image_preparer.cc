@@ -86,8 +86,8 @@ absl::StatusOr<DecodedImage> ImagePreparer::Decode(std::string_view bytes,
   return decoded;
 }
 
-absl::StatusOr<PreparedImage> ImagePreparer::Prepare(RgbImage image,
-                                                     const PrepareOptions& options) const {
+absl::StatusOr<PreparedImage> ImagePreparer::Fit(RgbImage image,
+                                                 const PrepareOptions& options) const {
   const ImageSize sent = image.size;
   const auto target = TargetSize(sent, options);
   if (!target.ok()) return target.status();
@@ -97,9 +97,21 @@ absl::StatusOr<PreparedImage> ImagePreparer::Prepare(RgbImage image,
   if (!measure_late) prepared.quality = AssessQuality(sent, image);
   prepared.image = ResizeBicubic(std::move(image), *target);
   if (measure_late) prepared.quality = AssessQuality(sent, prepared.image);
-  auto patches = patchifier_.Still(prepared.image);
+  return prepared;
+}
+
+absl::Status ImagePreparer::Cut(PreparedImage& image) const {
+  auto patches = patchifier_.Still(image.image);
   if (!patches.ok()) return patches.status();
-  prepared.patches = *std::move(patches);
+  image.patches = *std::move(patches);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<PreparedImage> ImagePreparer::Prepare(RgbImage image,
+                                                     const PrepareOptions& options) const {
+  auto prepared = Fit(std::move(image), options);
+  if (!prepared.ok()) return prepared;
+  if (absl::Status cut = Cut(*prepared); !cut.ok()) return cut;
   return prepared;
 }
 

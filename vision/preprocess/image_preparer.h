@@ -69,7 +69,11 @@ class ImagePreparer {
   // `image` may be a crop. Errors of TargetSize.
   absl::StatusOr<PreparedImage> Prepare(RgbImage image, const PrepareOptions& options) const;
 
-  // Both steps.
+  // Prepare in two steps, for who may not need the patches: resized and measured, then cut.
+  absl::StatusOr<PreparedImage> Fit(RgbImage image, const PrepareOptions& options) const;
+  absl::Status Cut(PreparedImage& image) const;
+
+  // Decode, then Prepare.
   absl::StatusOr<PreparedImage> Prepare(std::string_view bytes,
                                         const PrepareOptions& options) const;
 
