@@ -38,7 +38,7 @@ class FakeEmbeddingService final : public v1::EmbeddingService::CallbackService,
       : dim_(dim), fingerprint_(std::move(fingerprint)), streams_(*this, kWindow) {}
 
   // "bad...": IMAGE_CORRUPT; "held...": answered only by Cancel or Release; "wrong-model...": an
-  // embedding of another fingerprint; else a vector.
+  // embedding of another fingerprint; else a vector. What has "cached" in it comes as an exact hit.
   uint64_t Submit(v1::Frame frame, Done done) override {
     const uint64_t ticket = ++last_ticket_;
     v1::EmbedResult result;
@@ -128,7 +128,8 @@ class FakeEmbeddingService final : public v1::EmbeddingService::CallbackService,
     embedding.set_dim(static_cast<uint32_t>(dim_));
     embedding.set_model_fingerprint(image.starts_with("wrong-model") ? std::string(32, 'w')
                                                                      : fingerprint_);
-    result.set_cache(v1::CACHE_OUTCOME_MISS);
+    const bool cached = image.find("cached") != std::string::npos;
+    result.set_cache(cached ? v1::CACHE_OUTCOME_EXACT : v1::CACHE_OUTCOME_MISS);
     result.add_quality_warnings(v1::QUALITY_WARNING_NOT_SQUARE);
     result.set_next_frame_after_ms(2000);
   }

@@ -32,8 +32,8 @@ heads::Fingerprint FingerprintOf(const std::string& bytes) {
 class Classifier {
  public:
   explicit Classifier(std::vector<std::string> targets,
-                      std::optional<heads::Fingerprint> stated = std::nullopt)
-      : heads_(kDim, stated), metrics_(BuildInfo{"test", ""}) {
+                      std::optional<heads::Fingerprint> stated = std::nullopt, int dim = kDim)
+      : dim_(dim), heads_(dim, stated), metrics_(BuildInfo{"test", ""}) {
     ClassifierOptions options;
     options.listen = "127.0.0.1:0";
     options.embedding_targets = std::move(targets);
@@ -61,7 +61,7 @@ class Classifier {
 
   // The level that the heads give for what the fake encoder makes of `image`.
   int ExpectedLevel(const std::string& image, size_t state) const {
-    const auto vector = DecodeHalf(EncodeHalf(testing::VectorOfBytes(image, kDim)));
+    const auto vector = DecodeHalf(EncodeHalf(testing::VectorOfBytes(image, dim_)));
     return bank_->Classify(vector)[state].level;
   }
 
@@ -71,6 +71,7 @@ class Classifier {
   Metrics& metrics() { return metrics_; }
 
  private:
+  const int dim_;
   testing::SmallHeads heads_;
   Metrics metrics_;
   std::unique_ptr<ClassifierServer> server_;
@@ -109,6 +110,26 @@ TEST_CASE("a frame comes back with what the heads make of its own vector") {
   CHECK(frame.resize() == v1::RESIZE_HEADS_INPUT);
   CHECK(frame.resize_width() == 112);
   CHECK(frame.detect() == v1::DETECT_OFF);
+}
+
+TEST_CASE("hits that large heads have read before are answered with what they said of each") {
+  constexpr int kLargeDim = 65536;  // 1.05 million multiply-adds in all
+  testing::FakeEmbeddingServer embedding(kLargeDim, kModelA);
+  Classifier classifier({embedding.target()}, FingerprintOf(kModelA), kLargeDim);
+  for (int round = 0; round < 3; ++round) {
+    for (int i = 0; i < 5; ++i) {
+      const std::string image = fmt::format("cached image {}", i);
+      v1::PredictResult result;
+      REQUIRE(classifier.Predict(image, &result).ok());
+      CheckAnswers(classifier, image, result);
+      CHECK(result.cache() == v1::CACHE_OUTCOME_EXACT);
+      CHECK(result.quality_usable());
+      CHECK(result.model().size() == 12);
+    }
+    v1::PredictResult result;
+    const auto status = FromGrpcStatus(classifier.Predict("wrong-model, cached", &result));
+    CHECK(ReasonOf(status) == Reason::kModelMismatch);
+  }
 }
 
 TEST_CASE("a bad image is the unary call's own status, with its reason") {
