@@ -36,8 +36,6 @@ constexpr size_t kMaxLingerBytes = size_t{64} << 20;
 // Enough for the header and the body of a webcam's frame.
 constexpr size_t kFirstRead = 16 * 1024;
 
-constexpr steady_clock::time_point kNever = steady_clock::time_point::max();
-
 // Lets `co_await` give back an error instead of throwing it.
 auto Into(error_code& error) { return asio::redirect_error(asio::use_awaitable, error); }
 
@@ -125,7 +123,7 @@ Connection::Connection(Socket socket, std::string address, ServerState& state,
       address_(std::move(address)),
       state_(state),
       slot_(std::move(slot)),
-      deadline_(socket_.get_executor()),
+      deadline_(socket_),
       wake_(socket_.get_executor()),
       buffer_(state.limits.header_bytes + 64 * 1024),
       born_(steady_clock::now()) {}
@@ -159,41 +157,7 @@ void Connection::Abort() {
   });
 }
 
-// A request is over long before its deadlines are. So a timer that runs already, and ends first, is
-// left alone and looks again when it ends: most requests do not touch it at all.
-void Connection::Arm(milliseconds time) {
-  expired_ = false;
-  expires_at_ = steady_clock::now() + time;
-  if (!timing_ || deadline_.expiry() > expires_at_) AwaitDeadline();
-}
-
-void Connection::AwaitDeadline() {
-  timing_ = true;
-  deadline_.expires_at(expires_at_);  // ends the wait before
-  deadline_.async_wait(
-      [self = shared_from_this(), number = ++deadline_number_](const error_code& error) {
-        if (error || number != self->deadline_number_) return;
-        self->timing_ = false;
-        self->LookAtDeadline();
-      });
-}
-
-void Connection::LookAtDeadline() {
-  if (expires_at_ == kNever) return;
-  if (steady_clock::now() < expires_at_) return AwaitDeadline();
-  expired_ = true;
-  error_code ignored;
-  socket_.cancel(ignored);
-}
-
-void Connection::Disarm() { expires_at_ = kNever; }
-
-// The timer holds the connection: with it the last hold goes.
-void Connection::StopTimer() {
-  Disarm();
-  ++deadline_number_;
-  deadline_.cancel();
-}
+void Connection::Arm(milliseconds time) { deadline_.Arm(time, shared_from_this()); }
 
 milliseconds Connection::TimeFor(milliseconds base, size_t bytes) const {
   return base + milliseconds(bytes * 1000 / state_.limits.least_bytes_per_second);
@@ -214,7 +178,7 @@ asio::awaitable<void> Connection::Run() {
     more = co_await ServeOne(last);
   }
   co_await Linger();
-  StopTimer();
+  deadline_.Stop();
 }
 
 asio::awaitable<bool> Connection::WaitForRequest(bool first) {
@@ -229,7 +193,7 @@ asio::awaitable<bool> Connection::WaitForRequest(bool first) {
     if (!error) bytes = socket_.read_some(buffer_.prepare(kFirstRead), error);
   } while (error == asio::error::would_block && !state_.stopping);
   idle_ = false;
-  Disarm();
+  deadline_.Disarm();
   buffer_.commit(bytes);
   co_return !error && bytes > 0;
 }
@@ -249,8 +213,8 @@ asio::awaitable<bool> Connection::ServeOne(bool last) {
   if (!error && !parser.is_header_done()) {
     co_await http::async_read_header(socket_, buffer_, parser, Into(error));
   }
-  const bool expired = expired_;
-  Disarm();
+  const bool expired = deadline_.expired();
+  deadline_.Disarm();
   request.accepted_at_us = UnixMicros();
 
   BodyCharge charge(state_.body_bytes);  // held until the answer is written
@@ -321,8 +285,8 @@ asio::awaitable<std::optional<Response>> Connection::ReadBody(Parser& parser,
     if (!error && buffer_.size() == arrived) {  // it gives nothing more
       co_await http::async_read_some(socket_, buffer_, parser, Into(error));
     }
-    const bool expired = expired_;
-    Disarm();
+    const bool expired = deadline_.expired();
+    deadline_.Disarm();
     if (error) co_return BodyProblem(error, expired, admission.body_limit, request);
     if (!charge.GrowTo(parser.get().body().size(), limits.bodies_in_flight_bytes)) {
       co_return HttpProblem(503, "Too many uploads at once.", request.request_id);
@@ -352,7 +316,7 @@ asio::awaitable<bool> Connection::SendContinue() {
   Arm(state_.limits.write_timeout);
   error_code error;
   co_await asio::async_write(socket_, asio::buffer(kContinue), Into(error));
-  Disarm();
+  deadline_.Disarm();
   co_return !error;
 }
 
@@ -422,7 +386,7 @@ asio::awaitable<bool> Connection::Write(const Request& request, Response& respon
   buffers[0] += sent;
   Arm(TimeFor(state_.limits.write_timeout, body.size()));
   co_await asio::async_write(socket_, buffers, Into(error));
-  Disarm();
+  deadline_.Disarm();
   co_return !error;
 }
 

@@ -25,6 +25,7 @@
 #include "gateway/http/body_charge.h"
 #include "gateway/http/open_sockets.h"
 #include "gateway/http/server_state.h"
+#include "gateway/http/socket_deadline.h"
 
 namespace emotion::gateway {
 
@@ -72,26 +73,17 @@ class Connection final : public OpenSocket, public std::enable_shared_from_this<
   // Goes on with what has arrived, without a way through the scheduler.
   void ParseArrived(Parser& parser, boost::system::error_code& error);
 
-  // Every operation on the socket from now on ends after `time`, with expired_ set.
   void Arm(std::chrono::milliseconds time);
-  void Disarm();
-  void AwaitDeadline();
-  void LookAtDeadline();
-  void StopTimer();
   std::chrono::milliseconds TimeFor(std::chrono::milliseconds base, size_t bytes) const;
 
   Socket socket_;
   const std::string address_;
   ServerState& state_;
   OpenSockets::Slot slot_;
-  boost::asio::steady_timer deadline_;
+  SocketDeadline deadline_;
   boost::asio::steady_timer wake_;
   boost::beast::flat_buffer buffer_;
   std::chrono::steady_clock::time_point born_;
-  std::chrono::steady_clock::time_point expires_at_;  // of what is armed
-  uint64_t deadline_number_ = 0;                      // of the wait of deadline_
-  bool timing_ = false;                               // it runs
-  bool expired_ = false;
   bool idle_ = false;
   bool body_unread_ = false;  // the client may still be sending what nobody will read
 };
