@@ -30,9 +30,7 @@ void AnswerMemory::Remember(const Digest& key, const heads::HeadPredictions& ans
   Forget(now);
   if (!answers_.emplace(key, answer).second) return;
   oldest_first_.push_back({.key = key, .expires = now + kKept});
-  if (answers_.size() <= capacity_) return;
-  answers_.erase(oldest_first_.front().key);
-  oldest_first_.pop_front();
+  if (answers_.size() > capacity_) ForgetOldest();
 }
 
 size_t AnswerMemory::entries() const {
@@ -41,10 +39,12 @@ size_t AnswerMemory::entries() const {
 }
 
 void AnswerMemory::Forget(TimePoint now) {
-  while (!oldest_first_.empty() && oldest_first_.front().expires <= now) {
-    answers_.erase(oldest_first_.front().key);
-    oldest_first_.pop_front();
-  }
+  while (!oldest_first_.empty() && oldest_first_.front().expires <= now) ForgetOldest();
+}
+
+void AnswerMemory::ForgetOldest() {
+  answers_.erase(oldest_first_.front().key);
+  oldest_first_.pop_front();
 }
 
 }  // namespace emotion::classifier

@@ -50,6 +50,7 @@ class AnswerMemory {
   };
 
   void Forget(TimePoint now) REQUIRES_LOCK(mutex_);
+  void ForgetOldest() REQUIRES_LOCK(mutex_);
 
   const size_t capacity_;
   mutable Mutex mutex_;

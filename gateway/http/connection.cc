@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <ctime>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -18,6 +17,7 @@
 #include "common/observe/trace.h"
 #include "fmt/format.h"
 #include "gateway/http/problem.h"
+#include "gateway/http/response_head.h"
 #include "gateway/http/target.h"
 #include "gateway/http/web_socket_connection.h"
 
@@ -43,34 +43,6 @@ uint64_t UnixMicros() {
   return std::chrono::duration_cast<std::chrono::microseconds>(
              std::chrono::system_clock::now().time_since_epoch())
       .count();
-}
-
-std::string HttpDate() {
-  const std::time_t now = std::time(nullptr);
-  std::tm parts{};
-  gmtime_r(&now, &parts);
-  std::array<char, 64> text{};
-  const size_t size = std::strftime(text.data(), text.size(), "%a, %d %b %Y %H:%M:%S GMT", &parts);
-  return std::string(text.data(), size);
-}
-
-bool HasBody(int status) { return status != 204 && status != 304; }
-
-std::string HeaderText(const Response& response, bool keep) {
-  std::string text = fmt::format("HTTP/1.1 {} {}\r\nDate: {}\r\n", response.status,
-                                 StatusPhrase(response.status), HttpDate());
-  for (const auto& [name, value] : response.headers.fields()) {
-    text += name;
-    text += ": ";
-    text += value;
-    text += "\r\n";
-  }
-  if (HasBody(response.status)) {
-    text += fmt::format("Content-Length: {}\r\n", response.content().size());
-  }
-  text += response.headers.Find("Upgrade") ? "Connection: Upgrade, " : "Connection: ";
-  text += keep ? "keep-alive\r\n\r\n" : "close\r\n\r\n";
-  return text;
 }
 
 // Copies what Beast read; false (with a reason) for what no request of ours looks like.
@@ -368,13 +340,12 @@ void Connection::WatchForLeaving(const std::shared_ptr<Exchange>& exchange,
     if (peek == asio::error::would_block) return self->WatchForLeaving(exchange, pending);
     // Bytes are the next request of a client that pipelines: it is there, and is watched no more.
     if (bytes > 0) return;
-    pending->gone = true;
     self->wake_.cancel();
   });
 }
 
 asio::awaitable<bool> Connection::Write(const Request& request, Response& response, bool keep) {
-  const std::string head = HeaderText(response, keep);
+  const std::string head = ResponseHead(response, keep);
   const bool with_body = request.method != "HEAD" && HasBody(response.status);
   const std::string_view body = with_body ? std::string_view(response.content()) : "";
   std::array<asio::const_buffer, 2> buffers = {asio::buffer(head), asio::buffer(body)};

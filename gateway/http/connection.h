@@ -47,7 +47,6 @@ class Connection final : public OpenSocket, public std::enable_shared_from_this<
   // What a request in the hands of a handler waits for.
   struct Pending {
     std::optional<Response> response;
-    bool gone = false;
     // The thread that is in the handler: an answer from there needs no way to the strand.
     std::atomic<std::thread::id> handled_by = {};
   };
