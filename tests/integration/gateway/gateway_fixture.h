@@ -16,6 +16,7 @@
 #include "tests/fakes/eventually.h"
 #include "tests/fakes/fake_classifier.h"
 #include "tests/fakes/raw_http_client.h"
+#include "tests/integration/gateway/small_options.h"
 
 namespace emotion::gateway {
 
@@ -32,15 +33,8 @@ using std::chrono::steady_clock;
 inline constexpr size_t kMaxBody = 4000;
 
 inline GatewayOptions SmallOptions() {
-  GatewayOptions options;
-  options.host = "127.0.0.1";
-  options.port = 0;
-  options.cors_origins = {"https://page.example"};
-  options.session_secret = "0123456789abcdef";
+  GatewayOptions options = OptionsWithin(std::chrono::milliseconds(5000));
   options.web_directory = "";
-  options.input = {.max_image_bytes = 2000,
-                   .max_batch_images = 4,
-                   .max_timeout = std::chrono::milliseconds(5000)};
   options.max_body_bytes = kMaxBody;
   return options;
 }

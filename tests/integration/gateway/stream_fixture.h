@@ -14,6 +14,7 @@
 #include "tests/fakes/eventually.h"
 #include "tests/fakes/fake_classifier.h"
 #include "tests/fakes/raw_web_socket_client.h"
+#include "tests/integration/gateway/small_options.h"
 
 namespace emotion::gateway {
 
@@ -28,18 +29,7 @@ using nlohmann::json;
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-inline constexpr size_t kMaxImage = 2000;
-
-inline GatewayOptions SmallOptions() {
-  GatewayOptions options;
-  options.host = "127.0.0.1";
-  options.port = 0;
-  options.cors_origins = {"https://page.example"};
-  options.session_secret = "0123456789abcdef";
-  options.input = {
-      .max_image_bytes = kMaxImage, .max_batch_images = 4, .max_timeout = milliseconds(8000)};
-  return options;
-}
+inline GatewayOptions SmallOptions() { return OptionsWithin(milliseconds(8000)); }
 
 class Client : public RawWebSocketClient {
  public:
